@@ -26,11 +26,10 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from rapport.annotations.v1 import event_pb2 as rapport_dot_annotations_dot_v1_dot_event__pb2
 from rapport.annotations.v1 import limits_pb2 as rapport_dot_annotations_dot_v1_dot_limits__pb2
-from rapport.annotations.v1 import personal_data_pb2 as rapport_dot_annotations_dot_v1_dot_personal__data__pb2
 from rapport.holder.v1 import holder_pb2 as rapport_dot_holder_dot_v1_dot_holder__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1erapport/holder/v1/events.proto\x12\x11rapport.holder.v1\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"rapport/annotations/v1/event.proto\x1a#rapport/annotations/v1/limits.proto\x1a*rapport/annotations/v1/personal_data.proto\x1a\x1erapport/holder/v1/holder.proto\"\xa9\x02\n\x0b\x45rasureDone\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x35\n\x07\x65rasure\x18\x02 \x01(\tB$\xfa\x41!\n\x1fprivacy.rapport.example/Erasure\x12\x32\n\x06holder\x18\x03 \x01(\tB\"\xfa\x41\x1f\n\x1dholder.rapport.example/Holder\x12\x39\n\x08outcomes\x18\x04 \x03(\x0b\x32\x1e.rapport.holder.v1.ColumnCountB\x07\xd2\xc9\x18\x03\x10\x90N\x12.\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x12\xb2\xc8\x18\x0e\n\x04user\x12\x06holderb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1erapport/holder/v1/events.proto\x12\x11rapport.holder.v1\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"rapport/annotations/v1/event.proto\x1a#rapport/annotations/v1/limits.proto\x1a\x1erapport/holder/v1/holder.proto\"\xa9\x02\n\x0b\x45rasureDone\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x35\n\x07\x65rasure\x18\x02 \x01(\tB$\xfa\x41!\n\x1fprivacy.rapport.example/Erasure\x12\x32\n\x06holder\x18\x03 \x01(\tB\"\xfa\x41\x1f\n\x1dholder.rapport.example/Holder\x12\x39\n\x08outcomes\x18\x04 \x03(\x0b\x32\x1e.rapport.holder.v1.ColumnCountB\x07\xd2\xc9\x18\x03\x10\x90N\x12.\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x12\xb2\xc8\x18\x0e\n\x04user\x12\x06holderb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,6 +46,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERASUREDONE'].fields_by_name['outcomes']._serialized_options = b'\322\311\030\003\020\220N'
   _globals['_ERASUREDONE']._loaded_options = None
   _globals['_ERASUREDONE']._serialized_options = b'\262\310\030\016\n\004user\022\006holder'
-  _globals['_ERASUREDONE']._serialized_start=263
-  _globals['_ERASUREDONE']._serialized_end=560
+  _globals['_ERASUREDONE']._serialized_start=219
+  _globals['_ERASUREDONE']._serialized_end=516
 # @@protoc_insertion_point(module_scope)
