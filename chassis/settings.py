@@ -31,19 +31,14 @@ class SettingsError(Exception):
     """The process cannot start as it was told to. Its text is for the operator, one sentence a line."""
 
 
+@dataclass(frozen=True, slots=True)
 class Secret:
     """A value that is handed on only by asking for it: printed, it says nothing."""
 
-    __slots__ = ("value",)
+    value: str = field(repr=False)
 
-    def __init__(self, value: str) -> None:
-        self.value = value
 
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    def __bool__(self) -> bool:
-        return bool(self.value)
+UNSET = Secret("")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +62,7 @@ class ServiceSettings:
     log_format: Literal["json", "text"] = "json"
     drain_seconds: float = 5.0  # between saying "not serving" and closing: as long as the network takes to believe it
     smtp_url: str = ""  # smtp://host:port, or smtps://user@host:port
-    smtp_password: Secret = field(default_factory=lambda: Secret(""))
+    smtp_password: Secret = UNSET
     mail_from: str = ""  # the address mail comes from
     test_clock: str = ""  # the platform's clock file, locally and in tests; without it the system's time
 
@@ -100,7 +95,7 @@ def shown(settings: object) -> str:
     lines = []
     for one in fields(settings):  # type: ignore[arg-type]
         value = getattr(settings, one.name)
-        text = ("(set)" if value else "(empty)") if isinstance(value, Secret) else value
+        text = ("(set)" if value.value else "(empty)") if isinstance(value, Secret) else value
         lines.append(f"{variable_of(one, hints)}={text}")
     return "\n".join(lines)
 
@@ -141,11 +136,11 @@ def reason(problem: ValueError | OSError) -> str:
 def unknown(cls: type, given: Mapping[str, str]) -> Iterator[str]:
     hints = get_type_hints(cls)
     known = {variable_of(one, hints) for one in fields(cls)}
-    for name in sorted(given.keys() - known.keys()):
+    for name in sorted(given.keys() - known):
         if SERVICE_LINK.fullmatch(name) or (name.endswith("_PORT") and LINK_URL.match(given[name])):
             continue
         if f"{name}_FILE" in known:
             yield f"{name} is a secret: write it to a file, and name that in {name}_FILE."
             continue
-        near = difflib.get_close_matches(name, known, n=1)
-        yield f"{name} is no setting here: {f'did you mean {near[0]}?' if near else 'unset it.'}"
+        near = difflib.get_close_matches(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], n=1)
+        yield f"{name} is no setting here: {f'did you mean {PREFIX}{near[0]}?' if near else 'unset it.'}"
