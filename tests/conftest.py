@@ -1,8 +1,9 @@
 from collections.abc import Iterator
 from uuid import uuid4
 
-import asyncpg
 import pytest
+from sqlalchemy import NullPool, make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests import engines
 
@@ -29,8 +30,7 @@ async def database(postgres: str) -> str:
 
 
 async def ask(postgres: str, statement: str) -> None:
-    connection = await asyncpg.connect(f"{postgres}postgres")
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+    url = make_url(f"{postgres}postgres").set(drivername="postgresql+asyncpg")
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    async with engine.connect() as connection:
+        await connection.execute(text(statement))
