@@ -1,0 +1,106 @@
+"""Tables and sessions.
+
+    class Base(database.Words, DeclarativeBase):  # in a service's models.py: its own tables, in its own database
+        metadata = database.metadata()
+
+    engine, sessions = connect(settings.database_url.value, name="identity")
+    async with sessions.begin() as session: ...
+
+The tables that the chassis itself keeps in every service's database are Core Tables in `chassis_metadata`.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import date, datetime
+from typing import Any, ClassVar, TypeVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Date, DateTime, LargeBinary, MetaData, Text, Uuid, make_url
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.types import TypeEngine
+
+Sessions = async_sessionmaker[AsyncSession]
+Done = TypeVar("Done")
+
+# So that a constraint's name can be counted on: migrations drop it by name, refusals know it by name.
+NAMES = {
+    "pk": "%(table_name)s_pkey",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+}
+SERIALIZATION_FAILURE, DEADLOCK = "40001", "40P01"
+
+
+class Words:
+    """What a plain annotation means in a model: whole numbers are 64 bits, times know their zone, text has no limit."""
+
+    type_annotation_map: ClassVar[dict[Any, TypeEngine[Any]]] = {
+        int: BigInteger(),
+        str: Text(),
+        bytes: LargeBinary(),
+        date: Date(),
+        datetime: DateTime(timezone=True),
+        UUID: Uuid(),
+        list[str]: ARRAY(Text()),
+        dict[str, Any]: JSONB(),
+    }
+
+
+def metadata() -> MetaData:
+    """A collection of tables whose constraints and indexes are named after what they are on."""
+    return MetaData(naming_convention=NAMES)
+
+
+chassis_metadata = metadata()
+
+
+def connect(url: str, *, name: str, most: int = 10) -> tuple[AsyncEngine, Sessions]:
+    """Sessions on a pool of at most `most` connections, which PostgreSQL shows as `name`."""
+    engine = create_async_engine(
+        make_url(url).set(drivername="postgresql+asyncpg"),
+        pool_size=most,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=True,  # a restart of the database costs nobody a call
+        hide_parameters=True,
+        isolation_level="READ COMMITTED",  # what the tombstones are proven for
+        connect_args={
+            "timeout": 5,
+            "command_timeout": 60,  # for when the server cannot keep its own limit, below
+            "server_settings": {
+                "application_name": name,
+                "timezone": "UTC",
+                "statement_timeout": "30s",
+                "idle_in_transaction_session_timeout": "60s",
+                "jit": "off",  # it takes longer than our queries do
+            },
+        },
+    )
+    return engine, async_sessionmaker(engine, expire_on_commit=False)
+
+
+async def in_transaction(
+    sessions: Sessions, work: Callable[[AsyncSession], Awaitable[Done]], *, attempts: int = 4
+) -> Done:
+    """Do `work` and commit; again from the start when another transaction was in the way."""
+    for attempt in range(1, attempts):
+        try:
+            async with sessions.begin() as session:
+                return await work(session)
+        except DBAPIError as error:
+            if sqlstate(error) not in (SERIALIZATION_FAILURE, DEADLOCK):
+                raise
+        await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - to part two, not to hide from one
+    async with sessions.begin() as session:
+        return await work(session)
+
+
+def sqlstate(error: BaseException) -> str:
+    """The five letters that say what the database minded, or ""."""
+    said = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(said, "sqlstate", None) or "")
