@@ -1,0 +1,220 @@
+"""Who may call what: read from the contracts, decided before the servicer sees the call.
+
+    caller().user  # in a servicer or in the domain: the UUID of the person who asks, None for a service
+
+A method that does not say who may call it does not start; a method of no listed contract lets in nobody. Whether a
+thing is somebody's own is read from its name, before anything is looked up: who may not see it does not learn
+whether it exists.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor, MethodDescriptor
+from rapport.annotations.v1.access_pb2 import Access
+from rapport.annotations.v1.access_pb2 import access as access_option
+
+from chassis.names import is_name
+from chassis.refusal import Forbidden, ScopeMissing, SignInNeeded, SignInTooOld, TokenInvalid
+from chassis.time import Clock
+
+if TYPE_CHECKING:
+    from chassis.tokens import Tokens
+
+ROLES = frozenset({"agent", "privacy_officer", "admin"})
+SERVICES = frozenset({"identity", "support", "privacy", "loyalty", "gateway", "shop", "operator"})
+STORE = "store"  # the client_id of the store's own front end, whose tokens need no scope
+# What infrastructure asks of every process.
+ALWAYS_OPEN = frozenset(
+    {
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/List",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks."""
+
+    kind: Literal["person", "service", "anonymous"]
+    name: str = ""  # users/{user}, services/{service}, or "" for nobody in particular
+    roles: frozenset[str] = frozenset()
+    session: str = ""  # users/{user}/sessions/{session}
+    scopes: frozenset[str] = frozenset()
+    auth_time: datetime | None = None
+    client: str = ""
+
+    @property
+    def user(self) -> UUID | None:
+        return UUID(self.name.removeprefix("users/")) if self.kind == "person" else None
+
+
+ANYBODY = Caller("anonymous")
+present: ContextVar[Caller] = ContextVar("caller", default=ANYBODY)
+
+
+def caller() -> Caller:
+    """Who makes the call at hand: the person where there is one, else the service that calls, else nobody."""
+    return present.get()
+
+
+class Gate:
+    """Lets in whom the contract lets in."""
+
+    def __init__(self, policies: "Mapping[str, Policy]", tokens: "Tokens", peers: "Peers", clock: Clock) -> None:
+        self.policies, self.tokens, self.peers, self.clock = policies, tokens, peers, clock
+
+    async def admit(self, method: str, request: Any, metadata: Mapping[str, str | bytes]) -> Caller:
+        """Find out who asks, or refuse: for what they show, or for what the method's contract asks of them."""
+        person = peer = None
+        shown = metadata.get("authorization")
+        if isinstance(shown, str):
+            person = self.tokens.known(shown) or await self.tokens.check(shown)
+        proof = metadata.get("x-rapport-service")
+        if isinstance(proof, str):
+            peer = self.peers.prove(proof)
+        who = person or peer or ANYBODY
+        present.set(who)
+        policy = self.policies.get(method)
+        if policy is not None:
+            policy.decide(person, peer, request, self.clock)
+        elif method not in ALWAYS_OPEN:
+            raise Forbidden("That is nobody's to call.")
+        return who
+
+
+class Peers:
+    """The services that may call this one, each known by the SHA-256 of its token."""
+
+    def __init__(self, table: Mapping[str, str]) -> None:
+        self.callers = {digest: Caller("service", f"services/{name}") for name, digest in table.items()}
+
+    @classmethod
+    def read(cls, path: Path) -> "Peers":
+        return cls(json.loads(path.read_text(encoding="utf-8")))
+
+    def prove(self, token: str) -> Caller:
+        # Looking up a digest takes no longer for a token that is nearly right.
+        who = self.callers.get(hashlib.sha256(token.encode()).hexdigest())
+        if who is None:
+            raise TokenInvalid("That service token is not ours.")
+        return who
+
+
+# What the contracts say ----------------------------------------------------------------------------------------------
+
+
+class NoPolicy(Exception):  # noqa: N818 - names what is missing
+    """A method that does not say who may call it, or says it wrongly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One method's ways in, and what narrows them."""
+
+    public: bool
+    signed_in: bool
+    roles: frozenset[str]
+    owner: Callable[[Any], str] | None
+    services: frozenset[str]  # services/{service}
+    scope: str
+    fresh_seconds: int
+
+    def decide(self, person: Caller | None, peer: Caller | None, request: Any, clock: Clock) -> None:
+        """Return when one way in is open; else raise what the caller can do about it."""
+        if self.public or (peer is not None and peer.name in self.services):
+            return
+        if person is None:
+            if peer is None or self.is_for_people():
+                raise SignInNeeded("Sign in first.")
+            raise Forbidden("That is not yours to call.")
+        if not (self.signed_in or not self.roles.isdisjoint(person.roles) or self.is_own(person, request)):
+            raise Forbidden("That is not yours.")
+        if person.client != STORE and self.scope not in person.scopes:
+            raise ScopeMissing("The token of this client does not reach that far.", scope=self.scope)
+        if self.fresh_seconds:
+            signed_in = person.auth_time
+            if signed_in is None or (clock() - signed_in).total_seconds() > self.fresh_seconds:
+                raise SignInTooOld("Sign in again first.", seconds=str(self.fresh_seconds))
+
+    def is_for_people(self) -> bool:
+        return self.signed_in or bool(self.roles) or self.owner is not None
+
+    def is_own(self, person: Caller, request: Any) -> bool:
+        # With the slash, because users/1 is no beginning of users/12.
+        return self.owner is not None and f"{self.owner(request)}/".startswith(f"{person.name}/")
+
+
+def policies(*contracts: FileDescriptor) -> dict[str, Policy]:
+    """Every method's policy by its path, or a refusal that lists every method without one."""
+    found: dict[str, Policy] = {}
+    problems: list[str] = []
+    for path, method in methods(*contracts):
+        try:
+            found[path] = policy(method)
+        except NoPolicy as problem:
+            problems.append(f"{method.full_name} {problem}")
+    if problems:
+        raise NoPolicy("\n".join(problems))
+    return found
+
+
+def methods(*contracts: FileDescriptor) -> Iterator[tuple[str, MethodDescriptor]]:
+    """Each method of the contracts with the path it is called by: /rapport.identity.v1.IdentityService/GetUser."""
+    for file in contracts:
+        for service in file.services_by_name.values():
+            for method in service.methods:
+                yield f"/{service.full_name}/{method.name}", method
+
+
+def policy(method: MethodDescriptor) -> Policy:
+    said = method.GetOptions().Extensions[access_option]
+    for wrong in mistakes(method, said):
+        raise NoPolicy(wrong)
+    return Policy(
+        public=said.public,
+        signed_in=said.signed_in,
+        roles=frozenset(said.roles),
+        owner=attrgetter(said.owner) if said.owner else None,
+        services=frozenset(f"services/{name}" for name in said.services),
+        scope=said.scope,
+        fresh_seconds=said.fresh.seconds,
+    )
+
+
+def mistakes(method: MethodDescriptor, said: Access) -> Iterator[str]:
+    people = said.signed_in or said.roles or said.owner
+    if not (said.public or people or said.services):
+        yield "says nobody may call it; give it option (rapport.annotations.v1.access)."
+    if said.public and (people or said.services):
+        yield "is public, so what else it says is idle."
+    if (said.scope or said.HasField("fresh")) and not people:
+        yield "narrows a way in for people, and has none."
+    if said.signed_in and (said.roles or said.owner):
+        yield "lets in anyone signed in, so its roles and owner are idle."
+    if strange := (set(said.roles) - ROLES) | (set(said.services) - SERVICES):
+        yield f"speaks of {', '.join(sorted(strange))}, which is no role and no service here."
+    if said.owner and method.client_streaming:
+        yield "streams its requests, so no one field is the owner's."
+    if said.owner and not leads_to_name(method.input_type, said.owner):
+        yield f"takes {said.owner} for the owner, which is no resource name in {method.input_type.name}."
+
+
+def leads_to_name(message: Descriptor, path: str) -> bool:
+    field: FieldDescriptor | None = None
+    inner: Descriptor | None = message
+    for step in path.split("."):
+        field = inner.fields_by_name.get(step) if inner else None
+        inner = field.message_type if field else None
+    return field is not None and not field.is_repeated and is_name(field)

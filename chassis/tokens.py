@@ -1,0 +1,181 @@
+"""Access tokens: is this one ours, does it still hold, and whose is it?
+
+Identity signs them (JWT, Ed25519) for five minutes at most. A check is remembered per token, so that it costs a
+lookup; the clock and a revocation end a token all the same.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import grpc
+import structlog
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+from rapport.identity.v1.identity_pb2 import GetJwksRequest, Jwk
+from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
+
+from chassis.access import Caller
+from chassis.refusal import TokenInvalid, TryAgain
+from chassis.time import Clock
+
+ISSUER = "https://identity.rapport.example"
+AUDIENCE = "rapport"
+ALGORITHM = "Ed25519"  # RFC 9864's name for what was EdDSA on that curve
+LIFE = timedelta(minutes=5)  # at most
+SKEW = timedelta(seconds=30)  # between the clocks of two machines
+BEARER = "Bearer "
+
+Keys = Callable[[], Awaitable[Sequence[Jwk]]]
+log = structlog.get_logger()
+
+
+def keys_of_identity(channel: grpc.aio.Channel) -> Keys:
+    """The keys as identity publishes them."""
+    stub = IdentityServiceStub(channel)
+
+    async def fetch() -> Sequence[Jwk]:
+        return (await stub.GetJwks(GetJwksRequest(), timeout=2)).keys
+
+    return fetch
+
+
+class UnknownKey(Exception):  # noqa: N818 - not a fault: keys change
+    """A token signed with a key that we have not heard of."""
+
+
+class Keyring:
+    """The public keys at hand: asked for at the first token, at an unknown key, and every few minutes."""
+
+    def __init__(self, fetch: Keys, *, pause: float = 2.0, age: float = 300.0) -> None:
+        self.fetch, self.pause, self.age = fetch, pause, age
+        self.keys: dict[str, OKPKey] = {}
+        self.asked = self.got = -age
+        self.asking = asyncio.Lock()
+
+    def find(self, token: Any) -> OKPKey:
+        key = self.keys.get(token.headers().get("kid", ""))
+        if key is None:
+            raise UnknownKey
+        return key
+
+    async def refresh(self) -> None:
+        """Ask for the keys, though not more often than once in a while, however many strange tokens come in."""
+        async with self.asking:
+            if time.monotonic() - self.asked < (self.pause if self.keys else self.pause / 10):
+                return
+            self.asked = time.monotonic()
+            try:
+                found = await self.fetch()
+            except grpc.aio.AioRpcError as error:
+                log.warning("keys_not_fetched", code=error.code().name)
+                return
+            self.keys = {one.kid: key_of(one) for one in found if one.kty == "OKP" and one.crv == "Ed25519"}
+            self.got = self.asked
+
+    def is_old(self) -> bool:
+        return time.monotonic() - self.got > self.age
+
+
+def key_of(one: Jwk) -> OKPKey:
+    return OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": one.x, "kid": one.kid})
+
+
+class Revocations:
+    """The sessions and users whose tokens hold no more, kept until every token of theirs has ended anyway."""
+
+    def __init__(self, clock: Clock, most: int = 100_000) -> None:
+        self.clock, self.most = clock, most
+        self.until: OrderedDict[str, datetime] = OrderedDict()
+
+    def add(self, name: str, revoked: datetime) -> None:
+        now, end = self.clock(), revoked + LIFE + SKEW
+        if end <= now:
+            return
+        self.until[name] = end
+        self.until.move_to_end(name)
+        while self.until and (next(iter(self.until.values())) <= now or len(self.until) > self.most):
+            self.until.popitem(last=False)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.until
+
+
+class Tokens:
+    """Tells whose an access token is."""
+
+    def __init__(self, keys: Keys, clock: Clock, revoked: Revocations, most: int = 10_000) -> None:
+        self.keyring, self.clock, self.revoked, self.most = Keyring(keys), clock, revoked, most
+        self.checked: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+
+    def known(self, shown: str) -> Caller | None:
+        """Whose the token is, when it was checked before; None when it has to be checked."""
+        found = self.checked.get(shown)
+        if found is None:
+            return None
+        self.checked.move_to_end(shown)
+        who, end = found
+        return self.still_good(who, end)
+
+    def still_good(self, who: Caller, end: float) -> Caller:
+        if end <= self.clock().timestamp():
+            raise TokenInvalid("That token has ended.")
+        if who.session in self.revoked or who.name in self.revoked:
+            raise TokenInvalid("That token was revoked.")
+        return who
+
+    async def check(self, shown: str) -> Caller:
+        """Whose the token is, from its signature and claims, or a refusal."""
+        if not shown.startswith(BEARER):
+            raise TokenInvalid("Send the token as `Bearer <token>`.")
+        if self.keyring.is_old():
+            await self.keyring.refresh()
+        try:
+            claims = self.claims(shown)
+        except UnknownKey:
+            await self.keyring.refresh()
+            if not self.keyring.keys:
+                raise TryAgain("No token can be checked just now.", retry_after=timedelta(seconds=1)) from None
+            try:
+                claims = self.claims(shown)
+            except UnknownKey:
+                raise TokenInvalid("That token is not ours.") from None
+        who, end = read(claims, self.clock())
+        self.checked[shown] = who, end
+        if len(self.checked) > self.most:
+            self.checked.popitem(last=False)
+        return self.still_good(who, end)
+
+    def claims(self, shown: str) -> dict[str, Any]:
+        try:
+            return jwt.decode(shown.removeprefix(BEARER), self.keyring.find, algorithms=[ALGORITHM]).claims
+        except (JoseError, ValueError, TypeError):
+            raise TokenInvalid("That token is not ours.") from None
+
+
+def read(claims: dict[str, Any], now: datetime) -> tuple[Caller, float]:
+    """Who the claims speak of and until when, or a refusal when they are not what identity writes."""
+    try:
+        user, session = UUID(claims["sub"]), UUID(claims["sid"])
+        end, issued = int(claims["exp"]), int(claims["iat"])
+        who = Caller(
+            kind="person",
+            name=f"users/{user}",
+            roles=frozenset(map(str, claims["roles"])),
+            session=f"users/{user}/sessions/{session}",
+            scopes=frozenset(str(claims["scope"]).split()),
+            auth_time=datetime.fromtimestamp(claims["auth_time"], UTC),
+            client=str(claims["client_id"]),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError):
+        raise TokenInvalid("That token is not ours.") from None
+    if claims.get("iss") != ISSUER or claims.get("aud") != AUDIENCE:
+        raise TokenInvalid("That token is for somebody else.")
+    if issued > (now + SKEW).timestamp() or end - issued > LIFE.total_seconds():
+        raise TokenInvalid("That token claims a life we do not give.")
+    return who, float(end)
