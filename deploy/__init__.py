@@ -1,0 +1,1 @@
+"""How Rapport is run: here on one machine, and elsewhere."""
