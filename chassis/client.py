@@ -14,6 +14,7 @@ import grpc
 from google.protobuf.descriptor import FileDescriptor
 
 from chassis import deadline
+from chassis.telemetry import outgoing
 
 PATIENCE = 5.0  # seconds, for a call answered once, where the call it is made for leaves more
 MARGIN = 0.02  # seconds kept back of our own deadline, to answer in
@@ -93,7 +94,7 @@ class Channel(grpc.aio.Channel):
 
     def saying(self, call: Callable[..., Any], patience: float | None) -> Callable[..., Any]:
         def begin(*request: Any, timeout: float | None = None, metadata: Any = (), **options: Any) -> Any:
-            said = (*self.always, *(metadata or ()))
+            said = (*self.always, *outgoing(), *(metadata or ()))
             return call(*request, timeout=allowed(timeout or patience), metadata=said, **options)
 
         return begin

@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 import grpc
 import structlog
 from google.protobuf.message import DecodeError, Message
+from grpc import StatusCode
 from grpc_status import rpc_status
-from prometheus_client import Histogram
 
-from chassis import deadline
+from chassis import deadline, telemetry
 from chassis.access import ALWAYS_OPEN, Gate, caller
 from chassis.names import Name
 from chassis.refusal import DeadlineTooShort, Internal, InvalidField, PersonErased, Refusal, TryAgain
@@ -30,7 +30,6 @@ LONGEST = 30.0  # seconds, for a call that came without a deadline and is answer
 ERASED = "P0E01"  # the SQLSTATE of a tombstone
 # A serialisation failure, a deadlock, too many connections, and the ways a server says that it is stopping or starting.
 PASSING = frozenset({"40001", "40P01", "53300", "57P01", "57P02", "57P03"})
-SECONDS = Histogram("rapport_rpc_seconds", "Time from request to answer.", ["method", "code"])
 log = structlog.get_logger()
 
 
@@ -64,7 +63,6 @@ class Way:
         self.serve = handler.unary_unary or handler.stream_unary or handler.unary_stream or handler.stream_stream
         self.check = road.checks.get(method)
         self.is_quiet = method in ALWAYS_OPEN
-        self.seconds: dict[str, Any] = {}  # the histogram of each code, looked up once
 
     def handler(self) -> Handler:
         """What gRPC calls. Bytes of a single message are read and written here, where an error finds its answer."""
@@ -153,6 +151,9 @@ class Call:
     async def enter(self, sent: Any) -> Any:
         """The request as the servicer may have it, or a refusal."""
         way, metadata = self.way, dict(self.context.invocation_metadata() or ())
+        telemetry.span.set(
+            telemetry.begin(way.method, text(metadata.get("traceparent")), text(metadata.get("x-request-id")))
+        )
         self.left = left = self.context.time_remaining()
         if left is not None and left < SHORTEST:
             raise DeadlineTooShort("There is no time left to answer in.")
@@ -167,35 +168,36 @@ class Call:
         return request
 
     def served(self) -> None:
-        self.tell("rpc_served", "OK")
+        self.tell("rpc_served", StatusCode.OK)
 
     def failed(self, error: BaseException) -> grpc.Status | None:
         """What the caller is told; None when there is nobody left to tell, or they were told."""
         if isinstance(error, grpc.aio.AbortError):
             code = self.context.code()
-            self.tell("rpc_refused", code.name if isinstance(code, grpc.StatusCode) else "UNKNOWN")
+            self.tell("rpc_refused", code if isinstance(code, StatusCode) else StatusCode.UNKNOWN)
             return None
         if not isinstance(error, Exception) or is_of_the_wire(error):
-            self.tell("rpc_abandoned", "CANCELLED")
+            self.tell("rpc_abandoned", StatusCode.CANCELLED)
             return None
         refusal = refusal_of(error)
         if refusal is None:
             refusal = Internal("Internal error.")
-            self.tell("rpc_failed", refusal.code.name, reason=refusal.reason, exc_info=error)
+            self.tell("rpc_failed", refusal.code, reason=refusal.reason, exc_info=error)
         elif refusal is error:
-            self.tell("rpc_refused", refusal.code.name, reason=refusal.reason)
+            self.tell("rpc_refused", refusal.code, reason=refusal.reason)
         else:
-            self.tell("rpc_refused", refusal.code.name, reason=refusal.reason, error=type(error).__name__)
+            self.tell("rpc_refused", refusal.code, reason=refusal.reason, error=type(error).__name__)
         return rpc_status.to_status(refusal.status(self.way.road.domain))
 
-    def tell(self, event: str, code: str, **more: Any) -> None:
+    def tell(self, event: str, code: StatusCode, **more: Any) -> None:
         way, took = self.way, time.perf_counter() - self.began
-        seconds = way.seconds.get(code)
-        if seconds is None:
-            seconds = way.seconds[code] = SECONDS.labels(way.short, code)
-        seconds.observe(took)
+        telemetry.rpc_handled(way.method, code, took)
         say = log.error if event == "rpc_failed" else log.debug if way.is_quiet else log.info
-        say(event, method=way.short, code=code, ms=round(took * 1000, 1), caller=Name(caller().name), **more)
+        say(event, method=way.short, code=code.name, ms=round(took * 1000, 1), caller=Name(caller().name), **more)
+
+
+def text(value: str | bytes | None) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def is_of_the_wire(error: Exception) -> bool:
@@ -212,6 +214,6 @@ def refusal_of(error: Exception) -> Refusal | None:
         return PersonErased("That person is erased; nothing about them is kept any more.")
     if state in PASSING or getattr(error, "connection_invalidated", False) or isinstance(error, ConnectionError):
         return TryAgain("That did not work just now.", retry_after=timedelta(seconds=1))
-    if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAVAILABLE:
+    if isinstance(error, grpc.aio.AioRpcError) and error.code() is StatusCode.UNAVAILABLE:
         return TryAgain("That did not work just now.", retry_after=timedelta(seconds=1))
     return None

@@ -32,6 +32,7 @@ from chassis.rpc import Road
 from chassis.settings import ServiceSettings
 from chassis.time import Clock
 from chassis.tokens import Keys, Revocations, Tokens, keys_of_identity
+from chassis.validation import checks
 
 if TYPE_CHECKING:
     from chassis.consumer import Handler
@@ -94,7 +95,9 @@ async def listening(service: Service, settings: ServiceSettings) -> AsyncIterato
     )
     tokens = Tokens(keys, service.clock, revoked)
     gate = Gate(policies(*service.contracts), tokens, Peers.read(settings.peers), service.clock)
-    server = grpc.aio.server(interceptors=[Road(f"{service.name}.rapport.example", gate, {})], options=SERVER)
+    server = grpc.aio.server(
+        interceptors=[Road(f"{service.name}.rapport.example", gate, checks(*service.contracts))], options=SERVER
+    )
     for add, servicer in service.servicers:
         add(servicer, server)
     state = health.HealthServicer()
