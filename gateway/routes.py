@@ -118,7 +118,7 @@ def read(*contracts: FileDescriptor) -> Iterator[Route]:
     for contract in contracts:
         for service in contract.services_by_name.values():
             for method in service.methods:
-                rule: HttpRule = method.GetOptions().Extensions[http_option]  # type: ignore[index, type-var]
+                rule: HttpRule = method.GetOptions().Extensions[http_option]  # type: ignore[index]
                 if rule.WhichOneof("pattern"):
                     yield route_of(method, rule)
 
