@@ -1,0 +1,118 @@
+"""Facts leave by the same door as the rows they speak of.
+
+    await publish(session, UserCreated(user=name, event_time=timestamp(now)))
+
+The event is sent if and only if the transaction commits. Its version counts the events of its key, without holes:
+whoever publishes about the same key waits for the row lock in `outbox_key` until this transaction ends.
+"""
+
+import secrets
+import time
+from asyncio import Event as Wake
+from uuid import UUID
+from weakref import WeakSet
+
+from google.protobuf.message import Message
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, Table, Text, Uuid, event, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from chassis.database import chassis_metadata
+from chassis.personal_data import impersonal
+from chassis.subjects import key_of, subject_of
+from chassis.telemetry import span
+from chassis.time import moment
+
+MOST_BYTES = 256 * 1024  # what a stream takes
+
+NAMED = "names resources by their ids, which stay when their person is erased"
+CARRIED = "events carry ids; a check refuses a field that could hold a person"
+
+outbox = Table(
+    "outbox",
+    chassis_metadata,
+    Column("id", Uuid, primary_key=True),
+    # In the order of writing, which for one key is that of its versions: it is drawn under the key's lock.
+    Column("position", BigInteger, Identity(always=True), nullable=False),
+    impersonal("the full name of a message of the contracts", "type", Text, nullable=False).column,
+    impersonal(NAMED, "subject", Text, nullable=False).column,
+    impersonal(NAMED, "key", Text, nullable=False).column,
+    Column("version", BigInteger, nullable=False),
+    Column("previous", Uuid),  # the event of this type before it on the key
+    impersonal(CARRIED, "payload", LargeBinary, nullable=False).column,
+    impersonal("an id of a trace", "traceparent", Text, nullable=False).column,
+    impersonal("an id of a request", "request_id", Text, nullable=False).column,
+    Column("event_time", DateTime(timezone=True), nullable=False),
+    Column("published_at", DateTime(timezone=True)),
+)
+Index("outbox_unpublished_idx", outbox.c.position, postgresql_where=outbox.c.published_at.is_(None))
+
+outbox_key = Table(
+    "outbox_key",
+    chassis_metadata,
+    impersonal(NAMED, "key", Text, primary_key=True).column,
+    Column("version", BigInteger, nullable=False),
+    impersonal("the id of the last event by its type", "last", JSONB, nullable=False).column,
+    Column("previous", Uuid),
+)
+
+PUBLISH = text("""
+WITH numbered AS (
+    INSERT INTO outbox_key (key, version, last)
+    VALUES (:ordered_by, 1, jsonb_build_object(CAST(:type AS text), CAST(:id AS uuid)))
+    ON CONFLICT (key) DO UPDATE SET
+        version = outbox_key.version + 1,
+        previous = CAST(outbox_key.last ->> :type AS uuid),
+        last = outbox_key.last || excluded.last
+    RETURNING version, previous
+)
+INSERT INTO outbox (id, type, subject, key, version, previous, payload, traceparent, request_id, event_time)
+SELECT :id, :type, :subject, :key, version, previous, :payload, :traceparent, :request_id, :event_time FROM numbered
+""")
+
+
+async def publish(session: AsyncSession, event: Message) -> None:
+    """Send `event` if and only if this transaction commits."""
+    payload, now = event.SerializeToString(deterministic=True), span.get()
+    if len(payload) > MOST_BYTES:
+        raise ValueError(f"A {event.DESCRIPTOR.full_name} of {len(payload)} bytes is more than a stream takes.")
+    if not event.HasField("event_time"):
+        raise ValueError(f"A {event.DESCRIPTOR.full_name} must say when it happened: event_time.")
+    key, ordered_by = key_of(event)
+    session.info[STAGED] = True
+    await session.execute(
+        PUBLISH,
+        {
+            "id": uuid7(),
+            "type": event.DESCRIPTOR.full_name,
+            "subject": subject_of(event),
+            "key": key,
+            "ordered_by": ordered_by,
+            "payload": payload,
+            "traceparent": now.traceparent if now else "",
+            "request_id": now.request_id if now else "",
+            "event_time": moment(getattr(event, "event_time")),  # noqa: B009 - a Message of unknown type
+        },
+    )
+
+
+def uuid7(milliseconds: int | None = None) -> UUID:
+    """An id that begins with the time: the real one, since retention and the stream go by that."""
+    made_at = time.time_ns() // 1_000_000 if milliseconds is None else milliseconds
+    number = made_at << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
+    return UUID(int=number)
+
+
+# Waking the relay ----------------------------------------------------------------------------------------------------
+
+STAGED = "an event was published"
+asleep: WeakSet[Wake] = WeakSet()  # what the relays of this process wait for
+
+
+@event.listens_for(Session, "after_commit")
+def wake(session: Session) -> None:
+    """Also after a savepoint, when there is nothing to see yet: the commit wakes again."""
+    if STAGED in session.info:
+        for one in asleep:
+            one.set()
