@@ -16,6 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from chassis.client import Metadata
 from chassis.refusal import InvalidField, Violation
 from gateway.codec import Codec, Decode, Encode
+from gateway.diagnosis import READERS
 from gateway.refusals import MalformedJson, UnknownField
 from gateway.routes import Route
 
@@ -110,7 +111,7 @@ def bind_query(request: Any, query: str, taken: set[str]) -> None:
         values.setdefault(name, []).append(value)
     for name, given in values.items():
         field, owner = find(request, name)
-        if field is None or field.message_type is not None or name in taken or field.name in taken:
+        if field is None or not is_text(field) or name in taken or field.name in taken:
             shown = name if name.replace(".", "").replace("_", "").isalnum() and len(name) < 100 else "(query)"
             violation = Violation(shown, "UNKNOWN_FIELD", "Leave it out: this route has no such parameter.")
             raise UnknownField("The query has a parameter that nobody reads.", violations=[violation], field=shown)
@@ -140,6 +141,11 @@ def set_text(owner: Any, field: FieldDescriptor, given: Sequence[str], name: str
     except ParseError:
         violation = Violation(name, "WRONG_TYPE", "It cannot be read as what this parameter is.")
         raise InvalidField("A parameter of the query cannot be read.", violations=[violation]) from None
+
+
+def is_text(field: FieldDescriptor) -> bool:
+    """Whether the field's JSON is one text or number, and so fits a query."""
+    return field.message_type is None or field.message_type.full_name in READERS
 
 
 def is_bool(field: FieldDescriptor) -> bool:
