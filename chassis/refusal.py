@@ -192,3 +192,11 @@ def read(status: Status) -> Refused:
         violations=[Violation(one.field, one.reason, one.description) for one in fields.field_violations],
         retry_after=retry.retry_delay.ToTimedelta() if has_retry else None,
     )
+
+
+def repeated(status: Status) -> Refusal:
+    """A refusal that was kept as a status, to be raised again."""
+    said = read(status)
+    kind = type("Repeated", (Refusal,), {"code": said.code, "reason": said.reason, "domain": said.domain})
+    refusal: Refusal = kind(said.message, violations=said.violations, retry_after=said.retry_after, **said.metadata)
+    return refusal

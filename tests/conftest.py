@@ -1,10 +1,13 @@
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import NullPool, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+import chassis.idempotency  # noqa: F401 - makes its table known
+from chassis.database import Sessions, chassis_metadata, connect
 from tests import engines
 
 
@@ -27,6 +30,31 @@ async def database(postgres: str) -> str:
     name = f"t{uuid4().hex}"
     await ask(postgres, f"CREATE DATABASE {name}")
     return postgres + name
+
+
+@pytest.fixture(scope="session")
+def template(postgres: str) -> str:
+    """A database that holds the tables of the chassis, to copy from."""
+    asyncio.run(make_template(postgres))
+    return "template_chassis"
+
+
+async def make_template(postgres: str) -> None:
+    await ask(postgres, "CREATE DATABASE template_chassis")
+    engine, _ = connect(f"{postgres}template_chassis", name="tests")
+    async with engine.begin() as connection:
+        await connection.run_sync(chassis_metadata.create_all)
+    await engine.dispose()
+
+
+@pytest.fixture
+async def sessions(postgres: str, template: str) -> AsyncIterator[Sessions]:
+    """A fresh database with the tables of the chassis."""
+    name = f"t{uuid4().hex}"
+    await ask(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
+    engine, made = connect(postgres + name, name="tests")
+    yield made
+    await engine.dispose()
 
 
 async def ask(postgres: str, statement: str) -> None:
