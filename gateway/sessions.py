@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from rapport.identity.v1 import identity_pb2 as pb
-from rapport.identity.v1.identity_pb2_grpc import IdentityServiceAsyncStub
+from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from starlette.requests import Request
 
 from chassis.client import Metadata, as_person
@@ -42,7 +42,7 @@ class Person:
 class Sessions:
     """Swaps cookies for tokens, and remembers each until it ends. Losing the memory costs a call, nothing else."""
 
-    def __init__(self, identity: IdentityServiceAsyncStub, clock: Clock, origins: frozenset[str]) -> None:
+    def __init__(self, identity: IdentityServiceStub, clock: Clock, origins: frozenset[str]) -> None:
         self.identity, self.clock, self.origins = identity, clock, origins
         self.known: OrderedDict[bytes, Person] = OrderedDict()
 

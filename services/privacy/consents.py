@@ -14,9 +14,7 @@ from services.privacy import policies
 from services.privacy.models import Consent, Use
 
 
-async def decide(
-    session: AsyncSession, *, user: UUID, use: Use, granted: bool, policy: str, now: datetime
-) -> Consent:
+async def decide(session: AsyncSession, *, user: UUID, use: Use, granted: bool, policy: str, now: datetime) -> Consent:
     """Record the decision, or refuse because there is no such policy to have read."""
     read = await policies.get(session, policy)
     consent = Consent(user_id=user, use=use, granted=granted, policy_version=read.version, create_time=now)

@@ -19,9 +19,7 @@ DUE = timedelta(days=1)  # the law allows a month (GDPR art. 12(3)): what is not
 LAST = "identity"  # it can say who the person was until nobody needs to ask any more
 
 
-async def order(
-    session: AsyncSession, *, id: UUID, user: UUID, holders: Collection[str], now: datetime
-) -> None:
+async def order(session: AsyncSession, *, id: UUID, user: UUID, holders: Collection[str], now: datetime) -> None:
     """Open the erasure and order it of every holder but the last. One that is open already stays as it is."""
     if await session.get(Erasure, id) is not None:
         return
@@ -48,7 +46,9 @@ async def answer(
     noted = update(Answer).where(Answer.erasure_id == id, Answer.holder == holder, Answer.done_time.is_(None))
     if not (await session.execute(noted.values(done_time=now, outcomes=outcomes).returning(Answer.holder))).all():
         return  # said before, or not asked of this one
-    silent = set(await session.scalars(select(Answer.holder).where(Answer.erasure_id == id, Answer.done_time.is_(None))))
+    silent = set(
+        await session.scalars(select(Answer.holder).where(Answer.erasure_id == id, Answer.done_time.is_(None)))
+    )
     if silent == {LAST}:
         await command(session, erasure, [LAST], now)
     elif not silent:

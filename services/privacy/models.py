@@ -6,14 +6,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from rapport.annotations.v1.personal_data_pb2 import Category, Personal, Purpose
-from sqlalchemy import CheckConstraint, DateTime, Enum, ForeignKey, Index
+from sqlalchemy import CheckConstraint, Enum, ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis import database
 from chassis.personal_data import impersonal, subject
 
-Base = database.base()
+
+class Base(database.Words, DeclarativeBase):
+    metadata = database.metadata()
 
 
 class Use(PythonEnum):
@@ -42,7 +44,7 @@ class Policy(Base):
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     body: Mapped[str] = impersonal("the store's own words")
     digest: Mapped[str] = impersonal("a hash of the store's own words", unique=True)
-    publish_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    publish_time: Mapped[datetime]
 
     @property
     def name(self) -> str:
@@ -60,7 +62,7 @@ class Consent(Base):
     use: Mapped[Use] = mapped_column(Enum(Use, name="consent_use"))
     granted: Mapped[bool]
     policy_version: Mapped[int] = mapped_column(ForeignKey("policy.version"))
-    create_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    create_time: Mapped[datetime]
 
     @property
     def name(self) -> str:
@@ -75,8 +77,8 @@ class Export(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     user_id: Mapped[UUID] = subject(Personal(category=Category.USER_PRIVACY_PREFERENCES, purpose=Purpose.COMPLIANCE))
-    create_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    expire_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    create_time: Mapped[datetime]
+    expire_time: Mapped[datetime]
 
     @property
     def name(self) -> str:
@@ -91,7 +93,7 @@ class Erasure(Base):
         CheckConstraint("(complete_time IS NOT NULL) = (state = 'COMPLETED')", name="complete_when_completed"),
         # Who it was about is forgotten last, and then for good.
         CheckConstraint("(user_id IS NULL) = (state = 'COMPLETED')", name="nobody_when_completed"),
-        Index("erasure_open", "due_time", postgresql_where="state <> 'COMPLETED'"),
+        Index("erasure_open", "due_time", postgresql_where=text("state <> 'COMPLETED'")),
         Index("erasure_by_time", "create_time", "id"),
     )
 
@@ -105,9 +107,9 @@ class Erasure(Base):
         ),
     )
     state: Mapped[ErasureState] = mapped_column(Enum(ErasureState, name="erasure_state"))
-    create_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    due_time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    complete_time: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    create_time: Mapped[datetime]
+    due_time: Mapped[datetime]
+    complete_time: Mapped[datetime | None]
 
     @property
     def name(self) -> str:
@@ -121,7 +123,7 @@ class Answer(Base):
 
     erasure_id: Mapped[UUID] = mapped_column(ForeignKey("erasure.id"), primary_key=True)
     holder: Mapped[str] = impersonal("the name of a service of ours", primary_key=True)
-    done_time: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    done_time: Mapped[datetime | None]
     outcomes: Mapped[list[dict[str, Any]]] = impersonal("columns and row counts", JSONB, default=list)
-    verify_time: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    verify_time: Mapped[datetime | None]
     remaining: Mapped[list[dict[str, Any]]] = impersonal("columns and row counts", JSONB, default=list)

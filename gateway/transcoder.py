@@ -1,4 +1,4 @@
-"""The ASGI application: ids, limits, and the way from a request to its answer."""
+"""The way of a request over HTTP to its service and back."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from gateway.problems import Ids, body_error, problem, refusal_problem
 from gateway.refusals import BodyTooLarge, MethodNotAllowed, RouteNotFound, UnsupportedMediaType
 from gateway.routes import Found, Routes, Wrong, read
 from gateway.sessions import COOKIE, Sessions
-from gateway.transcoding import Plan, carry, download, plan, request_of
+from gateway.plans import Plan, carry, download, plan, request_of
 
 MOST_BYTES = 1 << 20
 JSON = ("application/json", "application/merge-patch+json")
