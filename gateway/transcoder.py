@@ -11,11 +11,11 @@ from starlette.responses import Response, StreamingResponse
 
 from chassis.refusal import Refusal, Refused, refused
 from gateway.codec import Codec
+from gateway.plans import Plan, carry, download, plan, request_of
 from gateway.problems import Ids, body_error, problem, refusal_problem
 from gateway.refusals import BodyTooLarge, MethodNotAllowed, RouteNotFound, UnsupportedMediaType
 from gateway.routes import Found, Routes, Wrong, read
 from gateway.sessions import COOKIE, Sessions
-from gateway.plans import Plan, carry, download, plan, request_of
 
 MOST_BYTES = 1 << 20
 JSON = ("application/json", "application/merge-patch+json")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from rapport.privacy.v1 import privacy_pb2 as pb
 from rapport.privacy.v1.events_pb2 import ConsentChanged
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,10 +21,16 @@ async def decide(session: AsyncSession, *, user: UUID, use: Use, granted: bool, 
     consent = Consent(user_id=user, use=use, granted=granted, policy_version=read.version, create_time=now)
     session.add(consent)
     await session.flush()
-    fact = ConsentChanged(
-        user=f"users/{user}", consent=consent.name, use=use.value, granted=granted, event_time=timestamp(now)
+    await publish(
+        session,
+        ConsentChanged(
+            user=f"users/{user}",
+            consent=consent.name,
+            use=pb.Consent.Use.ValueType(use.value),
+            granted=granted,
+            event_time=timestamp(now),
+        ),
     )
-    await publish(session, fact)
     return consent
 
 

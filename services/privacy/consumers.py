@@ -25,7 +25,7 @@ async def order_erasure(session: AsyncSession, event: UserDeletionRequested, abo
 @on(ErasureDone)
 async def note_answer(session: AsyncSession, event: ErasureDone, about: Arrival) -> None:
     """A holder has forgotten them."""
-    await erasures.answer(
+    await erasures.note(
         session,
         id=parse("erasures/{erasure}", event.erasure),
         holder=parse("holders/{holder:id}", event.holder),

@@ -36,9 +36,7 @@ async def command(session: AsyncSession, erasure: Erasure, holders: Sequence[str
     await publish(session, ErasureOrdered(user=user, erasure=erasure.name, holders=named, event_time=timestamp(now)))
 
 
-async def answer(
-    session: AsyncSession, *, id: UUID, holder: str, outcomes: list[dict[str, Any]], now: datetime
-) -> None:
+async def note(session: AsyncSession, *, id: UUID, holder: str, outcomes: list[dict[str, Any]], now: datetime) -> None:
     """Note what a holder did; the last but one lets identity be ordered, the last lets the scans begin."""
     erasure = await session.get(Erasure, id, with_for_update=True)
     if erasure is None or erasure.state is ErasureState.COMPLETED:
@@ -65,7 +63,7 @@ async def unverified(session: AsyncSession, *, limit: int) -> list[tuple[UUID, U
         .order_by(Erasure.create_time, Answer.holder)
         .limit(limit)
     )
-    return [(id, user, holder) for id, user, holder in (await session.execute(query)).all() if user is not None]
+    return [(one, user, holder) for one, user, holder in (await session.execute(query)).all() if user is not None]
 
 
 async def verify(
@@ -109,9 +107,9 @@ async def get(session: AsyncSession, id: UUID) -> Erasure:
 
 async def answers(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, list[Answer]]:
     """What the holders of each erasure said."""
-    found: dict[UUID, list[Answer]] = {id: [] for id in ids}
-    for one in await session.scalars(select(Answer).where(Answer.erasure_id.in_(ids)).order_by(Answer.holder)):
-        found[one.erasure_id].append(one)
+    found: dict[UUID, list[Answer]] = {one: [] for one in ids}
+    for answer in await session.scalars(select(Answer).where(Answer.erasure_id.in_(ids)).order_by(Answer.holder)):
+        found[answer.erasure_id].append(answer)
     return found
 
 

@@ -24,16 +24,16 @@ def jobs_of(holders: Holders, every: timedelta) -> tuple[Job, ...]:
         async with sessions() as session:
             waiting = await erasures.unverified(session, limit=BATCH)
         proven = 0
-        for id, person, holder in waiting:
+        for erasure, person, holder in waiting:
             try:
                 found = await holders.scan(holder, person)
             except HolderUnavailable:
-                log.warning("erasure_scan_unanswered", erasure=id, holder=holder)
+                log.warning("erasure_scan_unanswered", erasure=erasure, holder=holder)
                 continue
             remaining = [MessageToDict(one, preserving_proto_field_name=True) for one in found.remaining]
             async with sessions.begin() as session:
                 proven += await erasures.verify(
-                    session, id=id, holder=holder, erased=found.erased, remaining=remaining, now=now
+                    session, id=erasure, holder=holder, erased=found.erased, remaining=remaining, now=now
                 )
         return proven
 

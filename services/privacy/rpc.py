@@ -89,9 +89,9 @@ class Privacy(PrivacyServiceServicer):
         return pb.ListExportsResponse(exports=map(export_message, shown), next_page_token=token)
 
     async def DownloadExport(self, request: pb.DownloadExportRequest, context: Context) -> AsyncIterator[HttpBody]:
-        user, id = parse("users/{user}/exports/{export}", request.name)
+        user, which = parse("users/{user}/exports/{export}", request.name)
         async with self.sessions() as session:
-            export = await exports.readable(session, user, id, now=self.clock())
+            export = await exports.readable(session, user, which, now=self.clock())
         await self.holders.describe()  # a holder that is away is found out before anything is sent
         async for piece in chunks(self.document(export)):
             yield HttpBody(content_type="application/json", data=piece)
