@@ -85,6 +85,10 @@ class Observed:
 class Cors:
     """Lets the pages of the origins on the list call; first-party pages need none of it."""
 
+    TAKEN = (
+        "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, X-Rapport-Client, X-Request-Id, "
+        "Traceparent"
+    )
     EXPOSED = "ETag, Location, Link, Retry-After, X-Request-Id"
 
     def __init__(self, app: ASGIApp, origins: frozenset[str]) -> None:
@@ -100,8 +104,7 @@ class Cors:
             allowed = {
                 "access-control-allow-origin": origin,
                 "access-control-allow-methods": "GET, HEAD, POST, PATCH, DELETE",
-                "access-control-allow-headers": "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, "
-                "X-Rapport-Client, X-Request-Id, Traceparent",
+                "access-control-allow-headers": self.TAKEN,
                 "access-control-max-age": "600",
                 "vary": "Origin",
             }
