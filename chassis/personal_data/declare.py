@@ -16,7 +16,7 @@ from rapport.annotations.v1.personal_data_pb2 import Personal
 from sqlalchemy.orm import MappedColumn, mapped_column
 
 # What a kept row says once its person is erased. A plain value: triggers and statements both spell it out.
-Erased = str | int | bool | list[str] | dict[str, Any] | None
+Erased = str | int | bool | None
 
 
 def personal(
