@@ -66,7 +66,7 @@ def parameters_of(route: Route) -> Iterator[tuple[str, int]]:
 
 
 def tag(route: Route) -> str:
-    return str(route.method.file.package.split(".")[1])
+    return str(route.method.containing_service.file.package.split(".")[1])
 
 
 def operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
@@ -101,10 +101,10 @@ def query_parameters(route: Route, schemas: dict[str, Any]) -> list[dict[str, An
     held = {variable.field.partition(".")[0] for variable in route.variables} | {route.body}
     found = []
     for field in route.method.input_type.fields:
-        if field.name in held or field.name == "request_id" or (field.message_type and not is_text(field)):
+        if field.name in held or field.name == "request_id" or not is_text(field):
             continue
         told = {"name": field.json_name, "in": "query", "schema": field_schema(field, schemas)}
-        if REQUIRED in field.GetOptions().Extensions[field_behavior]:
+        if REQUIRED in behavior(field):
             told["required"] = True
         if said := comment(field.full_name):
             told["description"] = said
@@ -112,8 +112,12 @@ def query_parameters(route: Route, schemas: dict[str, Any]) -> list[dict[str, An
     return found
 
 
+def behavior(field: FieldDescriptor) -> Any:
+    return field.GetOptions().Extensions[field_behavior]  # type: ignore[index]  # googleapis' stub says less than it is
+
+
 def is_text(field: FieldDescriptor) -> bool:
-    return field.message_type.full_name in WELL_KNOWN
+    return field.message_type is None or field.message_type.full_name in WELL_KNOWN
 
 
 def header_parameters(route: Route) -> list[dict[str, Any]]:
@@ -126,9 +130,13 @@ def header_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def takes_etag(route: Route) -> bool:
-    body = route.method.input_type.fields_by_name.get(route.body)
-    holders = [route.method.input_type, *([body.message_type] if body is not None else [])]
-    return any("etag" in holder.fields_by_name for holder in holders)
+    return any("etag" in holder.fields_by_name for holder in (route.method.input_type, body_of(route)))
+
+
+def body_of(route: Route) -> Descriptor:
+    """The message that the body is."""
+    field = route.method.input_type.fields_by_name.get(route.body)
+    return field.message_type if field is not None and field.message_type is not None else route.method.input_type
 
 
 def header(name: str, said: str) -> dict[str, Any]:
@@ -183,7 +191,7 @@ def schema_of(message: Descriptor, schemas: dict[str, Any]) -> dict[str, Any]:
         schemas[name] = {}  # so that a message that holds its like ends
         properties = {field.json_name: field_schema(field, schemas) for field in message.fields}
         told: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
-        needed = [f.json_name for f in message.fields if REQUIRED in f.GetOptions().Extensions[field_behavior]]
+        needed = [f.json_name for f in message.fields if REQUIRED in behavior(f)]
         if needed:
             told["required"] = needed
         if said := comment(message.full_name):
@@ -199,7 +207,7 @@ def field_schema(field: FieldDescriptor, schemas: dict[str, Any]) -> dict[str, A
     limits = field.GetOptions().Extensions[limits_option]
     if field.is_repeated:
         told = {"type": "array", "items": told, "maxItems": limits.max_items or 100}
-    if OUTPUT_ONLY in field.GetOptions().Extensions[field_behavior]:
+    if OUTPUT_ONLY in behavior(field):
         told["readOnly"] = True
     if said := comment(field.full_name):
         told["description"] = said
