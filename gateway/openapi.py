@@ -82,8 +82,7 @@ def operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     if rest:
         told["description"] = said
     if route.body:
-        body = method.input_type if route.body == "*" else method.input_type.fields_by_name[route.body].message_type
-        told["requestBody"] = {"required": True, "content": {JSON: {"schema": schema_of(body, schemas)}}}
+        told["requestBody"] = {"required": True, "content": {JSON: {"schema": schema_of(body_of(route), schemas)}}}
     told |= access(route)
     return told
 
@@ -103,7 +102,7 @@ def query_parameters(route: Route, schemas: dict[str, Any]) -> list[dict[str, An
     for field in route.method.input_type.fields:
         if field.name in held or field.name == "request_id" or not is_text(field):
             continue
-        told = {"name": field.json_name, "in": "query", "schema": field_schema(field, schemas)}
+        told: dict[str, Any] = {"name": field.json_name, "in": "query", "schema": field_schema(field, schemas)}
         if REQUIRED in behavior(field):
             told["required"] = True
         if said := comment(field.full_name):
@@ -124,7 +123,7 @@ def header_parameters(route: Route) -> list[dict[str, Any]]:
     found = []
     if "request_id" in route.method.input_type.fields_by_name:
         found.append(header("Idempotency-Key", "A UUID of your choice: sent again, the request is done once."))
-    if route.verb != "GET" and takes_etag(route):
+    if (route.verb in ("PATCH", "DELETE") or route.custom) and takes_etag(route):
         found.append(header("If-Match", "The ETag you read: refused with 412 when somebody changed it since."))
     return found
 
