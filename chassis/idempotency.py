@@ -151,14 +151,11 @@ def in_flight() -> RequestInFlight:
 
 
 def mark_of(request: Any) -> Mark:
-    who, method = caller(), request.DESCRIPTOR.full_name
-    rest = type(request)()
-    rest.CopyFrom(request)
-    rest.ClearField("request_id")
-    key = request.request_id.encode()
+    who, key = caller(), request.request_id
+    method = request.DESCRIPTOR.full_name  # each has a request message of its own
     return Mark(
-        id=hashlib.sha256(f"{who.name}\n{method}\n{request.request_id}".encode()).digest(),
-        fingerprint=hmac.digest(key, rest.SerializeToString(deterministic=True), "sha256"),
+        id=hashlib.sha256(f"{who.name}\n{method}\n{key}".encode()).digest(),
+        fingerprint=hmac.digest(key.encode(), request.SerializeToString(deterministic=True), "sha256"),
         caller_id=who.user,
     )
 
