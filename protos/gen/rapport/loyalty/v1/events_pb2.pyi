@@ -33,6 +33,7 @@ class PointsEarned(_message.Message):
     movement: _builtins.str
     kind: _loyalty_pb2.Movement.Kind.ValueType
     points: _builtins.int
+    """All that was given, also what settled arrears."""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -55,7 +56,7 @@ Global___PointsEarned: _TypeAlias = PointsEarned  # noqa: Y015
 
 @_typing.final
 class PointsReversed(_message.Message):
-    """Points were taken back."""
+    """Points were taken back; where there were not that many any more, the rest is owed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -148,6 +148,8 @@ class Movement(_message.Message):
         GOODWILL: Movement._Kind.ValueType  # 4
         FORFEIT: Movement._Kind.ValueType  # 5
         """The account's person was erased."""
+        WRITE_OFF: Movement._Kind.ValueType  # 6
+        """What an erased person owed."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     KIND_UNSPECIFIED: Movement.Kind.ValueType  # 0
@@ -157,6 +159,8 @@ class Movement(_message.Message):
     GOODWILL: Movement.Kind.ValueType  # 4
     FORFEIT: Movement.Kind.ValueType  # 5
     """The account's person was erased."""
+    WRITE_OFF: Movement.Kind.ValueType  # 6
+    """What an erased person owed."""
 
     NAME_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
@@ -167,7 +171,7 @@ class Movement(_message.Message):
     name: _builtins.str
     kind: Global___Movement.Kind.ValueType
     points: _builtins.int
-    """What became of the available points; negative where they went."""
+    """What became of the available points; negative where they went. What settled arrears is not in it."""
     balance_after: _builtins.int
     order: _builtins.str
     """For ORDER and ORDER_REFUND: users/{user}/orders/{order}."""

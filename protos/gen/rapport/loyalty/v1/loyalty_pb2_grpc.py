@@ -108,7 +108,8 @@ class LoyaltyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EndSubscription(self, request, context):
-        """Ends a subscription by the token that every newsletter carries (RFC 8058). Ending it again changes nothing.
+        """Ends a subscription by the token that every newsletter carries (RFC 8058). Ending it again changes nothing,
+        and a token that ends nothing is answered the same: who was erased is subscribed to nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -25,7 +25,9 @@ class LoyaltyServiceStub:
     LINK_INVALID.
     """
     EndSubscription: _aio.UnaryUnaryMultiCallable[_loyalty_pb2.EndSubscriptionRequest, _empty_pb2.Empty]
-    """Ends a subscription by the token that every newsletter carries (RFC 8058). Ending it again changes nothing."""
+    """Ends a subscription by the token that every newsletter carries (RFC 8058). Ending it again changes nothing,
+    and a token that ends nothing is answered the same: who was erased is subscribed to nothing.
+    """
     GetSubscription: _aio.UnaryUnaryMultiCallable[_loyalty_pb2.GetSubscriptionRequest, _loyalty_pb2.Subscription]
     """Returns a user's subscription. Refuses with SUBSCRIPTION_NOT_FOUND."""
     GetPointsAccount: _aio.UnaryUnaryMultiCallable[_loyalty_pb2.GetPointsAccountRequest, _loyalty_pb2.PointsAccount]
@@ -69,7 +71,9 @@ class LoyaltyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _loyalty_pb2.EndSubscriptionRequest,
         context: _aio.ServicerContext[_loyalty_pb2.EndSubscriptionRequest, _abc.Awaitable[_empty_pb2.Empty]],
     ) -> _abc.Awaitable[_empty_pb2.Empty]:
-        """Ends a subscription by the token that every newsletter carries (RFC 8058). Ending it again changes nothing."""
+        """Ends a subscription by the token that every newsletter carries (RFC 8058). Ending it again changes nothing,
+        and a token that ends nothing is answered the same: who was erased is subscribed to nothing.
+        """
 
     @_abc_1.abstractmethod
     def GetSubscription(
