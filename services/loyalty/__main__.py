@@ -1,0 +1,46 @@
+"""python -m services.loyalty"""
+
+import grpc
+from rapport.loyalty.v1 import loyalty_pb2
+from rapport.loyalty.v1.loyalty_pb2_grpc import add_LoyaltyServiceServicer_to_server
+
+from chassis.client import channel
+from chassis.database import Sessions
+from chassis.pages import Pages
+from chassis.service import Service, main
+from chassis.time import Clock
+from services.loyalty import consumers, models
+from services.loyalty.bonus import Keys
+from services.loyalty.jobs import JOBS
+from services.loyalty.people import People
+from services.loyalty.rpc import Loyalty
+from services.loyalty.settings import Settings
+
+
+def service(settings: Settings, sessions: Sessions, clock: Clock, identity: grpc.aio.Channel | None = None) -> Service:
+    """The loyalty service, which asks identity over its channel."""
+    keys = Keys.read(settings.bonus_key.value)
+    people = People(
+        identity or channel(settings.identity_target, service_token=settings.service_token.value, name="loyalty")
+    )
+    pages = Pages(settings.page_key.value.encode())
+    return Service(
+        name="loyalty",
+        package="rapport.loyalty.v1",
+        contracts=[loyalty_pb2.DESCRIPTOR],
+        servicers=[
+            (
+                add_LoyaltyServiceServicer_to_server,
+                Loyalty(sessions, clock, pages, people, keys, settings.public_url),
+            )
+        ],
+        consumers=consumers.handlers(people, keys),
+        jobs=JOBS,
+        sessions=sessions,
+        metadata=models.Base.metadata,
+        clock=clock,
+    )
+
+
+if __name__ == "__main__":
+    main(Settings, service)

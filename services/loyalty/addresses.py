@@ -1,0 +1,48 @@
+"""Mail addresses, and when two of them are one mailbox."""
+
+import re
+
+from services.loyalty.refusals import EmailMalformed
+
+# What people and providers really use of RFC 5321; whether somebody reads there is for the mail to find out.
+LOCAL = re.compile(r"[^\s@\"(),:;<>\[\]\\\x00-\x1f\x7f]{1,64}")
+DOMAIN = re.compile(r"(?=.{4,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
+
+# Only where the provider says so. A stranger's `jane+a@` may be another mailbox than `jane@`.
+ONE_PROVIDER = {"googlemail.com": "gmail.com"}
+PLUS_IS_A_TAG = frozenset(
+    {
+        "gmail.com",
+        "outlook.com",
+        "hotmail.com",
+        "live.com",
+        "icloud.com",
+        "fastmail.com",
+        "proton.me",
+        "protonmail.com",
+    }
+)
+DOTS_DO_NOT_COUNT = frozenset({"gmail.com"})
+
+
+def exact(email: str) -> str:
+    """The address as it is compared: trimmed, lower case, the domain in its ASCII form; refused if it is none."""
+    local, at, domain = email.strip().lower().rpartition("@")
+    try:
+        domain = domain.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        domain = ""
+    if not at or not LOCAL.fullmatch(local) or not DOMAIN.fullmatch(domain):
+        raise EmailMalformed("Send an address with one @ and a domain.")
+    return f"{local}@{domain}"
+
+
+def canonical(email: str) -> str:
+    """The mailbox that an exact address reaches, where its provider folds several addresses into one."""
+    local, _, domain = email.rpartition("@")
+    domain = ONE_PROVIDER.get(domain, domain)
+    if domain in PLUS_IS_A_TAG:
+        local = local.partition("+")[0] or local
+    if domain in DOTS_DO_NOT_COUNT:
+        local = local.replace(".", "")
+    return f"{local}@{domain}"

@@ -1,0 +1,63 @@
+"""What loyalty does about what others state."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.money_pb2 import Money
+from rapport.commerce.v1.events_pb2 import OrderCancelled, OrderPaid, OrderRefunded
+from rapport.identity.v1.events_pb2 import UserCreated
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.consumer import Arrival, Handler, on
+from chassis.names import parse
+from chassis.time import moment
+from services.loyalty import orders, subscriptions
+from services.loyalty.bonus import Keys
+from services.loyalty.orders import Fact
+from services.loyalty.people import People
+
+
+@on(OrderPaid)
+async def earn_for_order(session: AsyncSession, event: OrderPaid, about: Arrival) -> None:
+    await orders.paid(session, fact(event, about), decimal(event.amount), event.amount.currency_code)
+
+
+@on(OrderRefunded)
+async def take_back_for_refund(session: AsyncSession, event: OrderRefunded, about: Arrival) -> None:
+    await orders.refunded(session, fact(event, about), decimal(event.refunded), event.refunded.currency_code)
+
+
+@on(OrderCancelled)
+async def take_back_for_cancellation(session: AsyncSession, event: OrderCancelled, about: Arrival) -> None:
+    await orders.cancelled(session, fact(event, about))
+
+
+def handlers(people: People, keys: Keys) -> Sequence[Handler]:
+    """What loyalty hears; one of them asks identity."""
+
+    @on(UserCreated)
+    async def claim_for_guest(session: AsyncSession, event: UserCreated, about: Arrival) -> None:
+        user = parse("users/{user}", event.user)
+        address = await people.address_of(user)
+        if address is not None:  # gone again already
+            await subscriptions.claim(
+                session, user=user, email=address, registered=moment(event.event_time), keys=keys, now=about.now
+            )
+
+    return (earn_for_order, take_back_for_refund, take_back_for_cancellation, claim_for_guest)
+
+
+def fact(event: OrderPaid | OrderRefunded | OrderCancelled, about: Arrival) -> Fact:
+    user, number = parse("users/{user}/orders/{order:id}", event.order)
+    return Fact(user, number, effective=when(event.event_time, about.now), now=about.now)
+
+
+def when(event_time: Timestamp, now: datetime) -> datetime:
+    # A shop's clock that runs ahead must not put a movement into the future.
+    return min(moment(event_time), now)
+
+
+def decimal(amount: Money) -> Decimal:
+    return amount.units + amount.nanos * Decimal("1e-9")

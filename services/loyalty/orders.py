@@ -1,0 +1,122 @@
+"""What orders earn. Facts come in any order and any number of times; what is booked depends on the facts alone.
+
+An order earned rule(paid). It may keep rule(paid - refunded), and nothing once cancelled; the difference that was not
+taken back yet is taken back now. So a repeated fact changes nothing, and a late one ends as if it had come in time.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.loyalty import points, programme
+from services.loyalty.models import Account, Kind, Purchase
+from services.loyalty.points import Holding
+
+EARNED, TAKEN_BACK = "commerce/order/earned", "commerce/order/taken-back"
+
+
+class CurrencyChanged(Exception):  # noqa: N818 - it is what the order did
+    """An order was told in two currencies: somebody has to look at it."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What every event says: of which order, whose, and when it was so."""
+
+    user: UUID
+    number: str
+    effective: datetime
+    now: datetime
+
+
+async def paid(session: AsyncSession, fact: Fact, amount: Decimal, currency: str) -> None:
+    """An order is paid. The first statement of it counts."""
+    held, purchase = await purchase_of(session, fact)
+    if purchase.paid is not None:
+        return
+    same_currency(purchase, currency)
+    rules = await programme.in_force(session, fact.effective)
+    purchase.paid, purchase.programme_version = amount, rules.version
+    purchase.earned = rule(amount, rules.points_per_unit)
+    await session.flush()
+    if purchase.earned:
+        await points.earn(
+            session, held, purchase.earned, kind=Kind.ORDER, scope=EARNED, key=f"{held.account_id}/{fact.number}",
+            effective=fact.effective, now=fact.now, order_number=fact.number, programme_version=rules.version,
+        )  # fmt: skip
+    await take_back_what_is_due(session, held, purchase, fact)
+
+
+async def refunded(session: AsyncSession, fact: Fact, so_far: Decimal, currency: str) -> None:
+    """Money went back: `so_far` is all of it. A statement that is behind an earlier one says nothing new."""
+    held, purchase = await purchase_of(session, fact)
+    same_currency(purchase, currency)
+    purchase.refunded = max(purchase.refunded, so_far)
+    await take_back_what_is_due(session, held, purchase, fact)
+
+
+async def cancelled(session: AsyncSession, fact: Fact) -> None:
+    """An order is off: whatever was paid earns nothing."""
+    held, purchase = await purchase_of(session, fact)
+    purchase.cancelled = True
+    await take_back_what_is_due(session, held, purchase, fact)
+
+
+async def take_back_what_is_due(session: AsyncSession, held: Holding, purchase: Purchase, fact: Fact) -> None:
+    if purchase.paid is None or purchase.programme_version is None:
+        return
+    rules = await programme.version(session, purchase.programme_version)
+    left = Decimal(0) if purchase.cancelled else max(purchase.paid - purchase.refunded, Decimal(0))
+    due = purchase.earned - rule(left, rules.points_per_unit) - purchase.taken_back
+    if due <= 0:
+        return
+    purchase.taken_back += due
+    await session.flush()
+    await points.take_back(
+        session, held, due, scope=TAKEN_BACK, key=f"{held.account_id}/{fact.number}/{purchase.taken_back}",
+        effective=fact.effective, now=fact.now, order_number=fact.number, programme_version=rules.version,
+    )  # fmt: skip
+
+
+def rule(amount: Decimal, points_per_unit: int) -> int:
+    """Points for each whole unit of money, of the order as a whole: rounding line by line would lose some."""
+    return int(amount) * points_per_unit
+
+
+async def purchase_of(session: AsyncSession, fact: Fact) -> tuple[Holding, Purchase]:
+    """The order's facts so far, under the lock of the account."""
+    held = await points.hold(session, fact.user, now=fact.now)
+    if held is None:
+        held = await closed_account_of(session, fact)
+    purchase = await session.get(Purchase, (held.account_id, fact.number), populate_existing=True)
+    if purchase is None:
+        purchase = Purchase(
+            account_id=held.account_id, number=fact.number, refunded=Decimal(0), cancelled=False, earned=0, taken_back=0
+        )
+        session.add(purchase)
+    return held, purchase
+
+
+async def closed_account_of(session: AsyncSession, fact: Fact) -> Holding:
+    """Where the order of an erased person is booked: nothing says whose accounts are closed, but the order is known."""
+    # Two facts of one order at once must meet on one account.
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(fact.number, 0))))
+    known: UUID | None = await session.scalar(
+        select(Account.id)
+        .join(Purchase, Purchase.account_id == Account.id)
+        .where(Purchase.number == fact.number, Account.close_time.is_not(None))
+        .order_by(Account.id)
+        .limit(1)
+        .with_for_update(of=Account)
+    )
+    return await points.open_closed(session, now=fact.now) if known is None else Holding(known, None)
+
+
+def same_currency(purchase: Purchase, currency: str) -> None:
+    if purchase.currency not in (None, currency):
+        raise CurrencyChanged
+    purchase.currency = currency
