@@ -9,6 +9,7 @@ whether it exists.
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from rapport.annotations.v1.access_pb2 import access as access_option
 
 from chassis.names import is_name
 from chassis.refusal import Forbidden, ScopeMissing, SignInNeeded, SignInTooOld, TokenInvalid
+from chassis.settings import SettingsError
 from chassis.time import Clock
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 ROLES = frozenset({"agent", "privacy_officer", "admin"})
 SERVICES = frozenset({"identity", "support", "privacy", "loyalty", "gateway", "shop", "operator"})
+SHA256 = re.compile("[0-9a-f]{64}")
 STORE = "store"  # the client_id of the store's own front end, whose tokens need no scope
 # What infrastructure asks of every process.
 ALWAYS_OPEN = frozenset(
@@ -102,7 +105,13 @@ class Peers:
 
     @classmethod
     def read(cls, path: Path) -> "Peers":
-        return cls(json.loads(path.read_text(encoding="utf-8")))
+        try:
+            table = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            table = {"": ""}
+        if not all(name in SERVICES and SHA256.fullmatch(digest) for name, digest in table.items()):
+            raise SettingsError("RAPPORT_PEERS must name a file of JSON: each service and its token's SHA-256 in hex.")
+        return cls(table)
 
     def prove(self, token: str) -> Caller:
         # Looking up a digest takes no longer for a token that is nearly right.

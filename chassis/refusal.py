@@ -95,7 +95,7 @@ class ScopeMissing(PlatformRefusal):
 
 
 class SignInTooOld(PlatformRefusal):
-    code, reason = StatusCode.UNAUTHENTICATED, ErrorReason.Name(platform.SIGN_IN_TOO_OLD)
+    code, reason = StatusCode.PERMISSION_DENIED, ErrorReason.Name(platform.SIGN_IN_TOO_OLD)
 
 
 class InvalidField(PlatformRefusal):

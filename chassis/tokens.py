@@ -75,15 +75,23 @@ class Keyring:
             except grpc.aio.AioRpcError as error:
                 log.warning("keys_not_fetched", code=error.code().name)
                 return
-            self.keys = {one.kid: key_of(one) for one in found if one.kty == "OKP" and one.crv == "Ed25519"}
+            self.keys = {one.kid: key for one in found if (key := key_of(one)) is not None}
             self.got = self.asked
 
     def is_old(self) -> bool:
         return time.monotonic() - self.got > self.age
 
 
-def key_of(one: Jwk) -> OKPKey:
-    return OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": one.x, "kid": one.kid})
+def key_of(one: Jwk) -> OKPKey | None:
+    if (one.kty, one.crv) != ("OKP", "Ed25519"):
+        return None
+    try:
+        key = OKPKey.import_key({"kty": one.kty, "crv": one.crv, "x": one.x, "kid": one.kid})
+        key.public_key  # noqa: B018 - read now, so that a broken one is missed at once
+    except (JoseError, ValueError):
+        log.error("key_unreadable", kid=one.kid)
+        return None
+    return key
 
 
 class Revocations:
@@ -99,8 +107,11 @@ class Revocations:
             return
         self.until[name] = end
         self.until.move_to_end(name)
-        while self.until and (next(iter(self.until.values())) <= now or len(self.until) > self.most):
+        while next(iter(self.until.values())) <= now:
             self.until.popitem(last=False)
+        if len(self.until) > self.most:
+            self.until.popitem(last=False)
+            log.error("revocation_forgotten", most=self.most)
 
     def __contains__(self, name: str) -> bool:
         return name in self.until
