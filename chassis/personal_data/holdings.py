@@ -173,7 +173,7 @@ def leaves(table: Table, seen: frozenset[Table] = frozenset()) -> bool:
             carries(link, table) and leaves(child, seen | {table})
             for child in table.metadata.tables.values()
             for link in child.foreign_key_constraints
-            if link.referred_table is table and link.ondelete != "SET NULL"
+            if link.referred_table is table and not (link.ondelete or "").startswith("SET NULL")
         )
     )
 
