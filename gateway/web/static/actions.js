@@ -1,0 +1,44 @@
+// What the links in our mails lead to. The token stands behind the #, so that it reaches no server's log; opening the
+// link does nothing by itself, because mail scanners open links too.
+import { post, session } from "./api.js";
+import { field, form, h } from "./dom.js";
+
+const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
+history.replaceState(null, "", location.pathname);
+
+class CompleteRegistration extends HTMLElement {
+  connectedCallback() {
+    this.replaceChildren(form([
+      field("Your name", { name: "displayName", autocomplete: "name", maxlength: 100 }),
+      field("Choose a password", { name: "password", type: "password", required: true, minlength: 8, maxlength: 128, autocomplete: "new-password" }, "At least 8 characters. A few unusual words are strong and easy to remember."),
+      field("A photo, if you like", { name: "photo", type: "file", accept: "image/jpeg,image/png,image/webp" }),
+    ], "Create my account", async ({ displayName, password, photo }) => {
+      const user = await post("/v1/registrations:complete", { token, displayName, password, photo: await base64(photo) });
+      await session.signIn(user.email, password);
+      location.assign("/#account");
+    }));
+  }
+}
+
+class ConfirmSubscription extends HTMLElement {
+  connectedCallback() {
+    this.replaceChildren(form([], "Confirm my subscription", async () => {
+      const told = await post("/v1/subscriptions:confirm", { token });
+      return {
+        GRANTED: `You are subscribed, and ${told.bonusPoints} R points are yours.`,
+        ALREADY_GRANTED: "You are subscribed. You had your welcome points before.",
+        CLAIM_WAITING: "You are subscribed. Register with the same address within 30 days to get your R points.",
+      }[told.bonus] ?? "You are subscribed.";
+    }), h("p", {}, h("a", { href: "/#account" }, "To your account")));
+  }
+}
+
+async function base64(file) {
+  if (!file?.size) return "";
+  if (file.size > 262_144) throw { detail: "The photo is larger than 256 KiB. Choose a smaller one." };
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+}
+
+customElements.define("complete-registration", CompleteRegistration);
+customElements.define("confirm-subscription", ConfirmSubscription);

@@ -1,0 +1,5 @@
+import "./faq.js";
+import "./hours.js";
+import "./newsletter.js";
+import "./privacy.js";
+import "./account.js";
