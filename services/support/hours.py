@@ -10,11 +10,11 @@ first and closes at the last of the two; a time that the change skips is the fir
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 CLOCK = re.compile(r"([0-4][0-9]):([0-5][0-9])")
@@ -76,6 +76,33 @@ class Availability(NamedTuple):
     online: bool
     next_open: datetime | None  # while shut, and if ever
     next_close: datetime | None  # while open, and if ever
+
+
+def read(said: Mapping[str, Any]) -> ServiceHours:
+    """Service hours from the fields of rapport.support.v1.ServiceHours, or refuse because they are none."""
+    return ServiceHours(
+        time_zone=said.get("time_zone", ""),
+        windows=tuple(read_window(one, one.get("weekday", 0)) for one in said.get("windows", ())),
+        holidays=frozenset(read_date(one) for one in said.get("holidays", ())),
+        overrides=tuple(read_override(one) for one in said.get("overrides", ())),
+        whole_days=said.get("holiday_scope") == "CALENDAR_DAY",
+    )
+
+
+def read_window(said: Mapping[str, Any], weekday: int) -> Window:
+    return Window(weekday, minutes(said.get("start", "")), minutes(said.get("end", "")))
+
+
+def read_override(said: Mapping[str, Any]) -> tuple[date, tuple[Window, ...]]:
+    day = read_date(said)
+    return day, tuple(read_window(one, day.isoweekday()) for one in said.get("windows", ()))
+
+
+def read_date(said: Mapping[str, Any]) -> date:
+    try:
+        return date.fromisoformat(said.get("date", ""))
+    except ValueError:
+        raise Unworkable("a date is written 2026-11-26") from None
 
 
 def minutes(clock: str) -> int:
