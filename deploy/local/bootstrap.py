@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
     except KeyboardInterrupt:
         sys.exit("rapport: stopped while installing; the next run goes on from there")
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    os.execve(PYTHON, [str(PYTHON), "-P", "-m", "deploy.local", *arguments], environment)  # noqa: S606: no shell wanted
+    os.execve(PYTHON, [str(PYTHON), "-P", "-m", "deploy.local", *arguments], environment)  # noqa: S606
 
 
 def stamp() -> dict[str, str]:

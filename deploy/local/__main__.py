@@ -1,0 +1,96 @@
+"""The commands of `./rapport`."""
+
+import argparse
+import importlib
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from deploy.local.settings import outside
+from deploy.local.state import State, own_folder
+from deploy.local.terminal import LocalError
+
+# Each is a module of its own, loaded when it is asked for, with `command(asked, outside) -> exit code`.
+COMMANDS = {
+    "up": "start the platform",
+    "down": "stop it; the data is kept",
+    "status": "what runs",
+    "doctor": "what could stand in the way",
+    "demo": "a customer's whole story, on a platform of its own",
+    "test": "the tests",
+    "check": "everything that can be checked without running it",
+    "apply": "bring the store's data in",
+    "logs": "what the processes wrote",
+    "events": "the events as they happen",
+    "clock": "the platform's time, and moving it forward",
+    "call": "one request to the API, signed in as somebody",
+    "bench": "measure",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="./rapport", description="An online store's customer side, on this machine.")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    made = {}
+    for name, does in COMMANDS.items():
+        made[name] = commands.add_parser(
+            name, help=does, description=f"{does[0].upper()}{does[1:]}.", allow_abbrev=False
+        )
+        made[name].add_argument("--state", type=Path, metavar="DIR", help="the folder that everything is kept in")
+    up = made["up"]
+    up.add_argument("--detach", action="store_true", help="go on in the background")
+    up.add_argument("--json", action="store_true", help="print one object at the end")
+    up.add_argument("--reset", action="store_true", help="throw all data away first")
+    up.add_argument("--ports", choices=["auto"], help="another port where somebody has the usual one")
+    up.add_argument(
+        "--replicas", type=int, choices=range(1, 5), default=1, metavar="N", help="of each service, up to 4"
+    )
+    up.add_argument("--only", type=lambda names: tuple(names.split(",")), default=(), help=argparse.SUPPRESS)
+    for name in ("status", "demo", "bench"):
+        made[name].add_argument("--json", action="store_true")
+    made["test"].add_argument("--long", action="store_true", help="with the big property and fault runs")
+    made["test"].epilog = "Everything else is for pytest: ./rapport test tests/platform -k clock"
+    made["apply"].add_argument("folder", type=Path)
+    made["logs"].add_argument("service", nargs="?", help="only this one's")
+    made["logs"].add_argument("-f", "--follow", action="store_true", help="go on with what comes")
+    events = made["events"].add_subparsers(dest="action", required=True)
+    events.add_parser("tail", help="print what comes").add_argument("subject", nargs="?", default="rapport.>")
+    clock = made["clock"].add_subparsers(dest="action")
+    clock.add_parser("show")
+    clock.add_parser("advance").add_argument("duration", help="30d, 2h, 1d12h: days, hours, minutes, seconds")
+    made["call"].add_argument("method", type=str.upper)
+    made["call"].add_argument("path")
+    made["call"].add_argument("--as", dest="person", help="ada, bo, ravi, pia or alma")
+    made["call"].add_argument("--data", help="the body, as JSON")
+    made["bench"].add_argument("name")
+    return top
+
+
+def main(arguments: list[str]) -> int:
+    top = parser()
+    asked, rest = top.parse_known_args(arguments)
+    if rest and asked.command != "test":
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    asked.rest = rest
+    asked.state = State((asked.state or own_folder()).absolute())
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, interrupted)
+    try:
+        return int(importlib.import_module(f"deploy.local.commands.{asked.command}").command(asked, outside()))
+    except LocalError as problem:
+        if getattr(asked, "json", False):
+            print(json.dumps({"error": str(problem)}))
+        print(f"rapport: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def interrupted(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

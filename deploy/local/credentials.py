@@ -1,0 +1,106 @@
+"""Who is told what: the settings and secrets of every process."""
+
+import hashlib
+import json
+import secrets
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from deploy.local.plan import Plan
+from deploy.local.ports import SERVICES, instances
+from deploy.local.state import State
+
+NATS_USERS = (*SERVICES, "gateway", "mail", "operator", "reader", "shop")
+PEERS = (*SERVICES, "gateway", "operator", "shop")
+MAIL_FROM = "store@example.org"
+
+
+def for_service(plan: Plan, service: str, instance: str) -> dict[str, str]:
+    state = plan.state
+    told = for_peer(plan, service, instance) | {
+        "RAPPORT_LISTEN": f"127.0.0.1:{plan.ports[instance]}",
+        "RAPPORT_DATABASE_URL_FILE": str(state.told(f"database-{service}.url", database_url(plan, service))),
+        "RAPPORT_PAGE_KEY_FILE": str(state.secret("page-key")),
+        "RAPPORT_PEERS": str(peers(state)),
+        "RAPPORT_SMTP_URL": f"smtp://127.0.0.1:{plan.ports['smtp']}",
+        "RAPPORT_MAIL_FROM": MAIL_FROM,
+    }
+    if service == "loyalty":
+        told["RAPPORT_BONUS_KEY_FILE"] = str(state.secret("bonus-key", hex_key))
+        told["RAPPORT_PUBLIC_URL"] = plan.urls["store"]
+    return told
+
+
+def for_gateway(plan: Plan, instance: str) -> dict[str, str]:
+    return for_peer(plan, "gateway", instance) | {
+        "RAPPORT_LISTEN": f"127.0.0.1:{plan.ports[instance]}",
+        "RAPPORT_PUBLIC_URL": plan.urls["store"],
+        "RAPPORT_FORM_KEY_FILE": str(plan.state.secret("form-key", hex_key)),
+        "RAPPORT_MAILBOX_URL": plan.urls["mailbox"],
+    }
+
+
+def for_peer(plan: Plan, name: str, instance: str) -> dict[str, str]:
+    """What every process that speaks gRPC is told."""
+    told = for_nats(plan, name) | {
+        "RAPPORT_METRICS_LISTEN": f"127.0.0.1:{plan.ports[f'{instance}-metrics']}",
+        "RAPPORT_SERVICE_TOKEN_FILE": str(plan.state.secret(f"token-{name}")),
+        "RAPPORT_REPLICA": instance,
+        "RAPPORT_DRAIN_SECONDS": "0.7",  # what the network of one machine takes to believe it
+    }
+    told |= {f"RAPPORT_{service.upper()}_TARGET": target(plan, service) for service in SERVICES}
+    if plan.own_engines:
+        told["RAPPORT_TEST_CLOCK"] = str(plan.state.clock)
+    return told
+
+
+def for_sink(plan: Plan) -> dict[str, str]:
+    return for_nats(plan, "mail") | {
+        "RAPPORT_LISTEN": f"127.0.0.1:{plan.ports['mail']}",
+        "RAPPORT_SMTP_LISTEN": f"127.0.0.1:{plan.ports['smtp']}",
+        "RAPPORT_MAILBOX": str(plan.state.mailbox),
+    }
+
+
+def for_nats(plan: Plan, user: str) -> dict[str, str]:
+    """On a server that is not ours everyone is the user that its URL names."""
+    if plan.nats_url:
+        there = urlsplit(plan.nats_url)
+        host = there.hostname or "127.0.0.1"
+        password = plan.state.told("nats-outside", there.password or "")
+        url, name = f"{there.scheme}://{host}:{there.port or 4222}", there.username or ""
+    else:
+        url, name = f"nats://127.0.0.1:{plan.ports['nats']}", user
+        password = plan.state.secret(f"nats-{user}")
+    return {"RAPPORT_NATS_URL": url, "RAPPORT_NATS_USER": name, "RAPPORT_NATS_PASSWORD_FILE": str(password)}
+
+
+def target(plan: Plan, service: str) -> str:
+    """The gRPC target of a service: all its instances, taken in turn."""
+    return "ipv4:" + ",".join(f"127.0.0.1:{plan.ports[one]}" for one in instances(service, plan.replicas))
+
+
+def peers(state: State) -> Path:
+    """Everybody's name and the hash of the token that proves it."""
+    hashes = {name: hashlib.sha256(state.secret(f"token-{name}").read_bytes()).hexdigest() for name in PEERS}
+    return state.told("peers.json", json.dumps(hashes, indent=1))
+
+
+def admin_url(plan: Plan) -> str:
+    """The database that roles and databases are made from."""
+    if plan.database_url:
+        return plan.database_url
+    password = plan.state.secret("database-postgres").read_text()
+    return f"postgresql://postgres:{password}@127.0.0.1:{plan.ports['postgres']}/postgres"
+
+
+def database_url(plan: Plan, service: str) -> str:
+    """A service's own: its role, its password, its database, on whichever server."""
+    there = urlsplit(admin_url(plan))
+    password = quote(plan.state.secret(f"database-{service}").read_text())
+    query = f"?{there.query}" if there.query else ""
+    return f"postgresql://{service}:{password}@{there.hostname}:{there.port or 5432}/{service}{query}"
+
+
+def hex_key() -> str:
+    return secrets.token_hex(32)

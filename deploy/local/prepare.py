@@ -1,0 +1,59 @@
+"""`python -m deploy.local.prepare PLAN`: databases and roles, migrations, streams and consumers, before any service."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import secrets
+import sys
+from pathlib import Path
+
+import asyncpg
+
+from chassis.time import TestClock
+from deploy.local import credentials
+from deploy.local.plan import Plan, saved
+from deploy.local.ports import SERVICES
+from deploy.local.terminal import dot
+
+ITERATIONS = 4096
+
+
+async def main(plan: Plan) -> None:
+    if plan.own_engines:
+        TestClock.create(plan.state.clock)
+    await databases(plan)
+    print(dot().join([f"{len(SERVICES)} databases"]))
+
+
+async def databases(plan: Plan) -> None:
+    """One database for each service, owned by the role of the same name, closed to all others."""
+    connection = await asyncpg.connect(credentials.admin_url(plan))  # type: ignore[no-untyped-call]
+    try:
+        roles = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
+        made = {row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database")}
+        for service in SERVICES:
+            # Made here from the password, so that no server's log ever quotes it.
+            verifier = scram(plan.state.secret(f"database-{service}").read_text())
+            verb = "ALTER" if service in roles else "CREATE"
+            await connection.execute(f"{verb} ROLE {service} LOGIN PASSWORD '{verifier}'")
+            if service not in made:
+                await connection.execute(f"GRANT {service} TO CURRENT_USER")  # asked of whoever makes it an owner
+                await connection.execute(f"CREATE DATABASE {service} OWNER {service}")
+                await connection.execute(f"REVOKE ALL ON DATABASE {service} FROM PUBLIC")
+    finally:
+        await connection.close()
+
+
+def scram(password: str) -> str:
+    """What PostgreSQL keeps of a password (RFC 5803)."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, ITERATIONS)
+    client = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    words = [base64.b64encode(part).decode() for part in (salt, client, server)]
+    return f"SCRAM-SHA-256${ITERATIONS}:{words[0]}${words[1]}:{words[2]}"
+
+
+if __name__ == "__main__":
+    asyncio.run(main(saved(Path(sys.argv[1]))))

@@ -1,0 +1,144 @@
+"""The table of what runs. The supervisor knows nothing else: to run something more is to write a line here."""
+
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from deploy.local import credentials
+from deploy.local.plan import Plan
+from deploy.local.ports import SERVICES, instances
+from deploy.local.terminal import dot
+
+ENGINES, SINK, PREPARATION, SERVICE, GATEWAY, BALANCER = range(6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    name: str
+    command: Sequence[str]
+    rank: int  # the highest stop first, those of one rank together
+    after: Sequence[str] = ()  # starts when these are ready
+    ready: str = ""  # the address that answers once it serves; without one it runs once, to its end
+    says: str = ""
+    settings: Callable[[], Mapping[str, str]] = dict  # asked when it starts: the files they name are written then
+    death: signal.Signals = signal.SIGKILL  # what the kernel sends it when the supervisor is gone
+    stop: signal.Signals = signal.SIGTERM
+    grace: float = 10.0  # seconds between `stop` and SIGKILL
+
+
+def table(plan: Plan) -> list[Process]:
+    """Everything that the plan asks for, in no particular order."""
+    rows = [*engines(plan), sink(plan), preparation(plan), *services(plan), *gateways(plan)]
+    if not plan.only:
+        return rows
+    by_name = {row.name: row for row in rows}
+    wanted: dict[str, Process] = {}
+
+    def want(name: str) -> None:
+        wanted[name] = by_name[name]
+        for other in by_name[name].after:
+            want(other)
+
+    for name in plan.only:
+        want(name)
+    return list(wanted.values())
+
+
+def python(module: str, *arguments: str | Path) -> list[str]:
+    return [sys.executable, "-P", "-m", module, *map(str, arguments)]
+
+
+def engines(plan: Plan) -> list[Process]:
+    ports = plan.ports
+    rows = []
+    if not plan.database_url:
+        rows.append(
+            Process(
+                name="postgres",
+                command=python("deploy.local.postgres", plan.file),
+                rank=ENGINES,
+                ready=f"postgres://127.0.0.1:{ports['postgres']}",
+                says=f"PostgreSQL 18{dot()}port {ports['postgres']}",
+                death=signal.SIGQUIT,  # it ends its own processes and leaves no shared memory; the log makes up for it
+                stop=signal.SIGINT,
+            )
+        )
+    if not plan.nats_url:
+        rows.append(
+            Process(
+                name="nats",
+                command=python("deploy.local.nats", plan.file),
+                rank=ENGINES,
+                ready=f"http://127.0.0.1:{ports['nats-monitor']}/healthz?js-enabled-only=true",
+                says=f"NATS with JetStream{dot()}port {ports['nats']}",
+            )
+        )
+    return rows
+
+
+def sink(plan: Plan) -> Process:
+    return Process(
+        name="mail",
+        command=python("deploy.local.mail_sink"),
+        rank=SINK,
+        ready=f"http://127.0.0.1:{plan.ports['mail']}/healthz",
+        says=f"mailbox {plan.urls['mailbox']}{dot()}SMTP port {plan.ports['smtp']}",
+        settings=partial(credentials.for_sink, plan),
+    )
+
+
+def preparation(plan: Plan) -> Process:
+    return Process(
+        name="prepare",
+        command=python("deploy.local.prepare", plan.file),
+        rank=PREPARATION,
+        after=[engine.name for engine in engines(plan)],
+    )
+
+
+def services(plan: Plan) -> list[Process]:
+    return [
+        Process(
+            name=instance,
+            command=python(f"services.{service}"),
+            rank=SERVICE,
+            after=["prepare"],
+            ready=f"http://127.0.0.1:{plan.ports[f'{instance}-metrics']}/readyz",
+            says=f"gRPC port {plan.ports[instance]}",
+            settings=partial(credentials.for_service, plan, service, instance),
+        )
+        for service in SERVICES
+        for instance in instances(service, plan.replicas)
+    ]
+
+
+def gateways(plan: Plan) -> list[Process]:
+    names = instances("gateway", plan.replicas)
+    rows = [
+        Process(
+            name=name,
+            command=python("gateway"),
+            rank=GATEWAY,
+            after=["prepare"],
+            ready=f"http://127.0.0.1:{plan.ports[f'{name}-metrics']}/readyz",
+            says=f"HTTP port {plan.ports[name]}",
+            settings=partial(credentials.for_gateway, plan, name),
+        )
+        for name in names
+    ]
+    if plan.replicas > 1:
+        behind = [str(plan.ports[name]) for name in names]
+        rows.append(
+            Process(
+                name="balancer",
+                command=python("deploy.local.balancer", str(plan.ports["gateway"]), *behind),
+                rank=BALANCER,
+                after=names,
+                ready=f"tcp://127.0.0.1:{plan.ports['gateway']}",
+                says=f"HTTP port {plan.ports['gateway']}, to {plan.replicas} gateways in turn",
+            )
+        )
+    return rows
