@@ -1,0 +1,23 @@
+"""Mail addresses, and when two of them are the same."""
+
+import re
+
+from chassis.refusal import Violation
+from services.identity.refusals import EmailMalformed
+
+# What people and providers really use of RFC 5321; whether somebody reads there is for the mail to find out.
+LOCAL = re.compile(r"[^\s@\"(),:;<>\[\]\\\x00-\x1f\x7f]{1,64}")
+DOMAIN = re.compile(r"(?=.{4,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
+WRONG = "This needs one @ and a domain: name@example.org."
+
+
+def exact(email: str) -> str:
+    """The address as it is compared: trimmed, lower case, the domain in its ASCII form; refused if it is none."""
+    local, at, domain = email.strip().lower().rpartition("@")
+    try:
+        domain = domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        domain = ""
+    if not at or not LOCAL.fullmatch(local) or not DOMAIN.fullmatch(domain):
+        raise EmailMalformed("That is no mail address.", violations=[Violation("email", "EMAIL_MALFORMED", WRONG)])
+    return f"{local}@{domain}"

@@ -1,0 +1,73 @@
+"""What identity writes to people."""
+
+from html import escape
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import mail
+from services.identity.models import State
+
+
+async def registration_link(session: AsyncSession, *, to: str, person: UUID, token: str, public_url: str) -> None:
+    """The link that makes an account."""
+    # Behind a #, so that no browser sends the token to a server, where it would be logged.
+    link = f"{public_url}/register#token={token}"
+    await send(
+        session,
+        to,
+        person,
+        template="registration_link",
+        subject="Finish creating your account",
+        paragraphs=[
+            "Welcome! One more step: open this link, choose a password, and your account is ready.",
+            link,
+            "The link works once, for 24 hours. If you did not ask for it, ignore this mail and nothing happens.",
+        ],
+    )
+
+
+async def already_registered(session: AsyncSession, *, to: str, person: UUID, state: State, public_url: str) -> None:
+    """What the owner of an account gets instead of a link."""
+    if state is State.DELETING:
+        paragraphs = [
+            "Somebody, probably you, asked to create an account with this address.",
+            "Your earlier account is still being deleted. When that is done, you can register again.",
+        ]
+    else:
+        paragraphs = [
+            "Somebody, probably you, asked to create an account with this address. You already have one: sign in here.",
+            f"{public_url}/sign-in",
+            "If it was not you, there is nothing to do: nobody has got in, and your account has not changed.",
+        ]
+    subject = "About your account"
+    await send(session, to, person, template="already_registered", subject=subject, paragraphs=paragraphs)
+
+
+async def deletion_begun(session: AsyncSession, *, to: str, person: UUID, erasure: str) -> None:
+    """The last that the owner of an account hears of us, with the name of the receipt."""
+    await send(
+        session,
+        to,
+        person,
+        template="deletion_begun",
+        subject="Your account is being deleted",
+        paragraphs=[
+            "As you asked, we are deleting your account and what we hold about you. You are signed out everywhere.",
+            f"Your receipt is {erasure}. It tells, without signing in, which part of the store has forgotten you.",
+            "This is the last mail you get from us. Thank you for having been here.",
+        ],
+    )
+
+
+async def send(
+    session: AsyncSession, to: str, person: UUID, *, template: str, subject: str, paragraphs: list[str]
+) -> None:
+    html = "".join(f"<p>{linked(one)}</p>" for one in paragraphs)
+    text = "\n\n".join(paragraphs) + "\n"
+    await mail.send(session, to=to, person=person, template=template, subject=subject, text=text, html=html)
+
+
+def linked(paragraph: str) -> str:
+    safe = escape(paragraph)
+    return f'<a href="{safe}">{safe}</a>' if paragraph.startswith(("http://", "https://")) else safe

@@ -1,0 +1,93 @@
+"""Passwords: which are good enough, and how they are kept.
+
+Hashing is meant to be slow and to fill memory, so it is done by a few threads (argon2 lets go of the interpreter), and
+only so many may wait for one: a flood of guesses is turned away, and does not stop the process.
+"""
+
+import asyncio
+import secrets
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+
+from chassis.refusal import QuotaExceeded, Violation
+from services.identity.refusals import PasswordWeak
+
+# What guessing begins with, in lower case; shorter ones are refused for being short.
+COMMON = frozenset(Path(__file__).with_name("common_passwords.txt").read_text(encoding="utf-8").split())
+SHORTEST = 8  # characters (NIST SP 800-63B); the contract says how many it takes at most
+Answer = TypeVar("Answer")
+
+
+def check(password: str, *, email: str, display_name: str = "") -> None:
+    """Refuse a password that is guessed first: short, common, one character over and over, or the owner's own name."""
+    said = canonical(password)
+    low = said.casefold()
+    own = {email, email.partition("@")[0], display_name.casefold()}
+    if len(said) < SHORTEST:
+        why = f"This needs {SHORTEST} characters or more."
+    elif low in COMMON or len(set(low)) < 3 or is_run(low):
+        why = "This is one of the first that are guessed."
+    elif low in own:
+        why = "This is your own address or name."
+    else:
+        return
+    violation = Violation("password", "PASSWORD_WEAK", why)
+    raise PasswordWeak("Choose another password.", violations=[violation])
+
+
+def is_run(text: str) -> bool:
+    """Whether each character follows the one before: 12345678, hgfedcba."""
+    steps = {ord(following) - ord(one) for one, following in pairwise(text)}
+    return steps in ({1}, {-1})
+
+
+def canonical(password: str) -> str:
+    """The same text for the same keys, whatever they were typed on."""
+    return unicodedata.normalize("NFKC", password)
+
+
+class Passwords:
+    """Hashes passwords and compares them."""
+
+    def __init__(self, *, memory_kib: int, passes: int, lanes: int, at_once: int, waiting: int) -> None:
+        self.hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=lanes)
+        self.threads = ThreadPoolExecutor(at_once, thread_name_prefix="argon2")
+        self.room = at_once + waiting
+        # What is compared with where there is nothing to compare with, so that this takes as long.
+        self.nobody = self.hasher.hash(secrets.token_urlsafe())
+
+    async def hash(self, password: str) -> str:
+        """The hash to keep."""
+        return await self.in_turn(lambda: self.hasher.hash(canonical(password)))
+
+    async def proves(self, known: str | None, password: str) -> bool:
+        """Whether the password is the one `known` was made of; as slow as ever where it is None."""
+        proven = await self.in_turn(lambda: self.is_of(known or self.nobody, canonical(password)))
+        return proven and known is not None
+
+    async def renewed(self, known: str, password: str) -> str:
+        """The hash to keep from now on: another one when `known` was made at another price than is asked now."""
+        return await self.hash(password) if self.hasher.check_needs_rehash(known) else known
+
+    def is_of(self, known: str, password: str) -> bool:
+        try:
+            return self.hasher.verify(known, password)
+        except VerifyMismatchError:
+            return False
+
+    async def in_turn(self, work: Callable[[], Answer]) -> Answer:
+        if self.room == 0:
+            raise QuotaExceeded("Too many ask at once.", retry_after=timedelta(seconds=2), quota="passwords at once")
+        self.room -= 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+        finally:
+            self.room += 1

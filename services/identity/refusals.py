@@ -1,0 +1,51 @@
+"""What identity will not do."""
+
+from grpc import StatusCode
+from rapport.identity.v1 import errors_pb2 as errors
+from rapport.identity.v1.errors_pb2 import ErrorReason
+
+from chassis.refusal import Refusal
+
+
+class LinkInvalid(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.LINK_INVALID)
+
+
+class PasswordWeak(Refusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(errors.PASSWORD_WEAK)
+
+
+class EmailTaken(Refusal):
+    code, reason = StatusCode.ALREADY_EXISTS, ErrorReason.Name(errors.EMAIL_TAKEN)
+
+
+class EmailMalformed(Refusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(errors.EMAIL_MALFORMED)
+
+
+class UserNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.USER_NOT_FOUND)
+
+
+class SignInFailed(Refusal):
+    code, reason = StatusCode.UNAUTHENTICATED, ErrorReason.Name(errors.SIGN_IN_FAILED)
+
+
+class SessionEnded(Refusal):
+    code, reason = StatusCode.UNAUTHENTICATED, ErrorReason.Name(errors.SESSION_ENDED)
+
+
+class SessionNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.SESSION_NOT_FOUND)
+
+
+class PhotoUnreadable(Refusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(errors.PHOTO_UNREADABLE)
+
+
+class PhotoNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.PHOTO_NOT_FOUND)
+
+
+class UserDeleting(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.USER_DELETING)

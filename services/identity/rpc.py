@@ -1,0 +1,250 @@
+"""Speaks rapport.identity.v1; decides nothing."""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import uuid4
+
+from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.empty_pb2 import Empty
+from rapport.identity.v1 import identity_pb2 as pb
+from rapport.identity.v1.identity_pb2_grpc import IdentityServiceServicer
+from sqlalchemy.exc import DBAPIError
+
+from chassis.database import Sessions
+from chassis.etags import etag_of
+from chassis.idempotency import once
+from chassis.names import parse
+from chassis.pages import Pages
+from chassis.personal_data.tombstone import refused_person
+from chassis.refusal import InvalidField, Violation
+from chassis.rpc import Context
+from chassis.time import Clock, timestamp
+from services.identity import addresses, deletions, devices, passwords, photos, registrations, sessions, users
+from services.identity.models import Business, BusinessKind, PostalAddress, Session, User
+from services.identity.passwords import Passwords
+from services.identity.tokens import Signer
+from services.identity.users import Profile
+
+
+class Identity(IdentityServiceServicer):
+    """People, how they prove who they are, and the sessions they hold."""
+
+    def __init__(
+        self, sessions: Sessions, clock: Clock, pages: Pages, passwords: Passwords, signer: Signer, public_url: str
+    ) -> None:
+        self.sessions, self.clock, self.pages = sessions, clock, pages
+        self.passwords, self.signer, self.public_url = passwords, signer, public_url
+
+    # Registration and sign-in hash passwords between two transactions, not in one: hashing may wait for its turn, and
+    # a connection is too dear to wait with it.
+
+    async def BeginRegistration(self, request: pb.BeginRegistrationRequest, context: Context) -> Empty:
+        try:
+            await self.begin_registration(request)
+        except DBAPIError as error:
+            if refused_person(error) is None:
+                raise
+            # The account went while we looked: now the address is like any other, and that is the answer.
+            await self.begin_registration(request)
+        return Empty()
+
+    async def begin_registration(self, request: pb.BeginRegistrationRequest) -> None:
+        now = self.clock()
+        async with once(self.sessions, request, now=now) as call:
+            if not call.is_repeat:
+                await registrations.begin(call.session, email=request.email, public_url=self.public_url, now=now)
+
+    async def CompleteRegistration(self, request: pb.CompleteRegistrationRequest, context: Context) -> pb.User:
+        async with self.sessions() as session:
+            link = await registrations.waiting(session, request.token, now=self.clock())
+        passwords.check(request.password, email=link.email, display_name=request.display_name)
+        photo = photos.read(request.photo) if request.photo else None
+        hashed, name = await self.passwords.hash(request.password), request.display_name
+        async with self.sessions.begin() as session:
+            user = await registrations.complete(
+                session, request.token, password_hash=hashed, display_name=name, photo=photo, now=self.clock()
+            )
+            return user_message(user)
+
+    async def CreateUser(self, request: pb.CreateUserRequest, context: Context) -> pb.User:
+        email, profile = addresses.exact(request.user.email), profile_of(request.user, users.FIELDS)
+        passwords.check(request.password, email=email, display_name=request.user.display_name)
+        hashed = await self.passwords.hash(request.password)
+        async with once(self.sessions, request, now=self.clock()) as call:
+            if call.is_repeat:
+                user = await users.get(call.session, parse("users/{user}", call.name))
+            else:
+                user = await users.create(
+                    call.session, id=uuid4(), email=email, password_hash=hashed, profile=profile, now=self.clock()
+                )
+                call.name = user.name
+            return user_message(user)
+
+    async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.User:
+        async with self.sessions() as session:
+            return user_message(await users.get(session, parse("users/{user}", request.name)))
+
+    async def ListUsers(self, request: pb.ListUsersRequest, context: Context) -> pb.ListUsersResponse:
+        page = self.pages.of(request)
+        async with self.sessions() as session:
+            rows = await users.newest(session, after=page.cursor, limit=page.reach)
+        shown, token = page.cut(rows, lambda user: (user.create_time, user.id))
+        return pb.ListUsersResponse(users=map(user_message, shown), next_page_token=token)
+
+    async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.User:
+        who, profile = parse("users/{user}", request.user.name), profile_of(request.user, fields_of(request))
+        async with self.sessions.begin() as session:
+            user = await users.update(session, who, profile=profile, etag=request.user.etag, now=self.clock())
+            return user_message(user)
+
+    async def DeleteUser(self, request: pb.DeleteUserRequest, context: Context) -> pb.User:
+        who = parse("users/{user}", request.name)
+        async with self.sessions.begin() as session:
+            return user_message(await deletions.request(session, who, etag=request.etag, now=self.clock()))
+
+    async def SetUserRoles(self, request: pb.SetUserRolesRequest, context: Context) -> pb.User:
+        who = parse("users/{user}", request.name)
+        async with self.sessions.begin() as session:
+            return user_message(await users.set_roles(session, who, roles=request.roles, now=self.clock()))
+
+    async def SetUserPhoto(self, request: pb.SetUserPhotoRequest, context: Context) -> pb.User:
+        who, photo = parse("users/{user}", request.name), photos.read(request.photo)
+        async with self.sessions.begin() as session:
+            return user_message(await users.set_photo(session, who, photo=photo, now=self.clock()))
+
+    async def GetUserPhoto(self, request: pb.GetUserPhotoRequest, context: Context) -> HttpBody:
+        async with self.sessions() as session:
+            photo = await users.photo_of(session, parse("users/{user}/photo", request.name))
+        return HttpBody(content_type=photo.content_type, data=photo.content)
+
+    async def CreateSession(self, request: pb.CreateSessionRequest, context: Context) -> pb.CreateSessionResponse:
+        async with self.sessions() as session:
+            known = await sessions.credential_of(session, request.email)
+        proven = await self.passwords.proves(known.password_hash if known else None, request.password)
+        if known is None or not proven:
+            raise sessions.sign_in_failed()
+        renewed, device = await self.passwords.renewed(known.password_hash, request.password), request.user_agent
+        async with self.sessions.begin() as session:
+            begun, secret = await sessions.begin(
+                session, known, password_hash=renewed, device=devices.shortened(device), now=self.clock()
+            )
+        return pb.CreateSessionResponse(session=session_message(begun), secret=secret)
+
+    async def IssueAccessToken(
+        self, request: pb.IssueAccessTokenRequest, context: Context
+    ) -> pb.IssueAccessTokenResponse:
+        now = self.clock()
+        async with self.sessions.begin() as session:
+            used, roles = await sessions.use(session, request.secret, now=now)
+        token, end = self.signer.issue(used, roles, now=now)
+        return pb.IssueAccessTokenResponse(
+            access_token=token, expire_time=timestamp(end), session=used.name, roles=roles
+        )
+
+    async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
+        page, user = self.pages.of(request), parse("users/{user}", request.parent)
+        async with self.sessions() as session:
+            rows = await sessions.of(session, user, after=page.cursor, limit=page.reach, now=self.clock())
+        shown, token = page.cut(rows, lambda one: (one.create_time, one.id))
+        return pb.ListSessionsResponse(sessions=map(session_message, shown), next_page_token=token)
+
+    async def DeleteSession(self, request: pb.DeleteSessionRequest, context: Context) -> Empty:
+        user, one = parse("users/{user}/sessions/{session}", request.name)
+        async with self.sessions.begin() as session:
+            await sessions.end(session, user, one, now=self.clock())
+        return Empty()
+
+    async def GetJwks(self, request: pb.GetJwksRequest, context: Context) -> pb.Jwks:
+        return pb.Jwks(keys=await self.keys())
+
+    async def keys(self) -> list[pb.Jwk]:
+        """The public keys, for our own gate too: it need not call us."""
+        return [pb.Jwk(**key) for key in self.signer.published()]
+
+
+# In ------------------------------------------------------------------------------------------------------------------
+
+
+def fields_of(request: pb.UpdateUserRequest) -> Collection[str]:
+    """The fields that an update names; without a mask, those it sets."""
+    if not request.update_mask.paths:
+        return [field.name for field, _ in request.user.ListFields() if field.name in users.FIELDS]
+    strange = set(request.update_mask.paths) - set(users.FIELDS)
+    if strange:
+        can = f"The fields to change are {', '.join(users.FIELDS)}."
+        raise InvalidField("Mend the fields listed.", violations=[Violation("update_mask", "UNKNOWN_PATH", can)])
+    return list(dict.fromkeys(request.update_mask.paths))
+
+
+def profile_of(user: pb.User, fields: Collection[str]) -> Profile:
+    return {field: value_of(user, field) for field in fields}
+
+
+def value_of(user: pb.User, field: str) -> Any:
+    if field == "display_name":
+        return user.display_name.strip()
+    if not user.HasField(field):  # type: ignore[arg-type]  # one of the names in users.FIELDS
+        return None
+    if field == "business":
+        said = user.business
+        kind = BusinessKind(pb.Business.Kind.Name(said.kind))
+        return {"kind": kind, "company": said.company, "website": said.website}
+    address: pb.Address = getattr(user, field)
+    return {
+        "recipient": address.recipient,
+        "lines": list(address.lines),
+        "postal_code": address.postal_code,
+        "city": address.city,
+        "region_code": address.region_code,
+    }
+
+
+# Out -----------------------------------------------------------------------------------------------------------------
+
+
+def user_message(user: User) -> pb.User:
+    return pb.User(
+        name=user.name,
+        email=user.email,
+        display_name=user.display_name,
+        state=pb.User.State.Value(user.state),
+        roles=user.roles,
+        billing_address=address_message(user.billing_address),
+        shipping_address=address_message(user.shipping_address),
+        business=business_message(user.business),
+        has_photo=user.photo is not None,
+        create_time=timestamp(user.create_time),
+        update_time=timestamp(user.update_time),
+        erasure=f"erasures/{user.erasure_id}" if user.erasure_id else "",
+        etag=etag_of(user.version, user.id),
+    )
+
+
+def address_message(address: PostalAddress | None) -> pb.Address | None:
+    if address is None:
+        return None
+    return pb.Address(
+        recipient=address.recipient,
+        lines=address.lines,
+        postal_code=address.postal_code,
+        city=address.city,
+        region_code=address.region_code,
+    )
+
+
+def business_message(business: Business | None) -> pb.Business | None:
+    if business is None:
+        return None
+    return pb.Business(kind=pb.Business.Kind.Value(business.kind), company=business.company, website=business.website)
+
+
+def session_message(session: Session) -> pb.Session:
+    return pb.Session(
+        name=session.name,
+        device=session.device,
+        create_time=timestamp(session.create_time),
+        auth_time=timestamp(session.auth_time),
+        last_use_time=timestamp(session.last_use_time),
+        expire_time=timestamp(session.expire_time),
+        acr=session.acr,
+    )

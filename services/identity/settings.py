@@ -1,0 +1,21 @@
+"""What the identity service is told."""
+
+from dataclasses import dataclass
+
+from chassis.settings import Secret, ServiceSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ServiceSettings):
+    """As every service, and what passwords and tokens cost."""
+
+    public_url: str  # where people reach the store's help centre: links in mails begin with it
+    signing_key: Secret  # Ed25519 keys in PEM, the same in all replicas: the first signs, all are published
+    # What a guess costs (Argon2id). The defaults are OWASP's least; raise them until a sign-in takes what you can bear:
+    # stored hashes follow as people sign in.
+    password_memory_kib: int = 19_456
+    password_passes: int = 2
+    password_lanes: int = 1
+    # Passwords hashed at once, each with the memory above, and how many more may wait for their turn.
+    hashing_at_once: int = 2
+    hashing_waiting: int = 32

@@ -1,0 +1,141 @@
+"""Users: made once, corrected by their owner, given roles by an administrator."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from rapport.identity.v1.events_pb2 import UserCreated, UserUpdated
+from sqlalchemy import select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import undefer
+
+from chassis.etags import check_etag
+from chassis.outbox import publish
+from chassis.time import timestamp
+from services.identity import sessions
+from services.identity.models import BillingAddress, Business, Credential, Photo, ShippingAddress, State, User
+from services.identity.refusals import EmailTaken, PhotoNotFound, UserDeleting, UserNotFound
+
+# What the owner can change, by its name in the contract: a text, or the columns of a part, None to be rid of it.
+Profile: TypeAlias = Mapping[str, Any]
+PARTS = {"billing_address": BillingAddress, "shipping_address": ShippingAddress, "business": Business}
+FIELDS = ("display_name", *PARTS)
+
+
+async def create(
+    session: AsyncSession, *, id: UUID, email: str, password_hash: str, profile: Profile, now: datetime
+) -> User:
+    """Make a user, or refuse because the address belongs to one."""
+    made = insert(User).values(
+        id=id,
+        email=email,
+        display_name=profile.get("display_name", ""),
+        state=State.ACTIVE,
+        roles=[],
+        version=1,
+        create_time=now,
+        update_time=now,
+    )
+    # A conflict that raises would be written, address and all, into PostgreSQL's log.
+    if await session.scalar(made.on_conflict_do_nothing().returning(User.id)) is None:
+        raise EmailTaken("That address already belongs to a user.")
+    user = await session.get_one(User, id)
+    for field, value in profile.items():
+        change(user, field, value)
+    session.add(Credential(user_id=id, password_hash=password_hash))
+    await session.flush()
+    await publish(session, UserCreated(user=user.name, event_time=timestamp(now)))
+    return user
+
+
+async def get(session: AsyncSession, id: UUID) -> User:
+    """Return the user, or refuse because there is none."""
+    user = await session.get(User, id)
+    if user is None:
+        raise UserNotFound("There is no such user.", user=f"users/{id}")
+    return user
+
+
+async def newest(session: AsyncSession, *, after: tuple[datetime, UUID] | None, limit: int) -> Sequence[User]:
+    query = select(User).limit(limit)
+    if after is not None:
+        query = query.where(tuple_(User.create_time, User.id) < after)
+    return (await session.scalars(query.order_by(User.create_time.desc(), User.id.desc()))).all()
+
+
+async def hold(session: AsyncSession, id: UUID) -> User:
+    """Return the user, whom nobody else changes until this transaction ends, or refuse because there is none."""
+    lock = {"of": User, "key_share": True}
+    user = await session.get(User, id, with_for_update=lock, populate_existing=True)
+    if user is None:
+        raise UserNotFound("There is no such user.", user=f"users/{id}")
+    return user
+
+
+async def hold_active(session: AsyncSession, id: UUID) -> User:
+    """As `hold`, for who means to change something: refuses for a user who is being erased."""
+    user = await hold(session, id)
+    if user.state is State.DELETING:
+        raise UserDeleting("This account is being deleted, so nothing about it can be changed.")
+    return user
+
+
+async def update(session: AsyncSession, id: UUID, *, profile: Profile, etag: str, now: datetime) -> User:
+    """Correct the fields of `profile`, and say so where that is news."""
+    user = await hold_active(session, id)
+    check_etag(etag, user.version, user.id)
+    if paths := [field for field, value in profile.items() if change(user, field, value)]:
+        await state_update(session, user, paths, now)
+    return user
+
+
+async def set_roles(session: AsyncSession, id: UUID, *, roles: Iterable[str], now: datetime) -> User:
+    """Give the user these roles and no others. Who loses one is signed out: tokens already out still bear it."""
+    user = await hold_active(session, id)
+    before, after = set(user.roles), set(roles)
+    if before != after:
+        user.roles = sorted(after)
+        await state_update(session, user, ["roles"], now)
+    if before - after:
+        await sessions.revoke_all(session, id, now=now)
+    return user
+
+
+async def set_photo(session: AsyncSession, id: UUID, *, photo: Photo, now: datetime) -> User:
+    """Replace the photo by one that was read."""
+    user = await hold_active(session, id)
+    user.photo = photo
+    await state_update(session, user, ["has_photo"], now)
+    return user
+
+
+async def photo_of(session: AsyncSession, id: UUID) -> Photo:
+    """Return the photo, or refuse because there is none."""
+    photo = await session.get(Photo, id, options=[undefer(Photo.content)])
+    if photo is None:
+        raise PhotoNotFound("There is no photo.")
+    return photo
+
+
+def change(user: User, field: str, value: Any) -> bool:
+    """Set a field of the profile; whether it was anything else before."""
+    before = getattr(user, field)
+    if field not in PARTS or value is None:
+        setattr(user, field, value)
+        return bool(before != value)
+    if before is None:
+        setattr(user, field, PARTS[field](**value))
+        return True
+    said = {column: getattr(before, column) for column in value}
+    for column, new in value.items():
+        setattr(before, column, new)
+    return bool(said != value)
+
+
+async def state_update(session: AsyncSession, user: User, paths: Sequence[str], now: datetime) -> None:
+    user.version += 1
+    user.update_time = now
+    await session.flush()
+    await publish(session, UserUpdated(user=user.name, paths=paths, event_time=timestamp(now)))
