@@ -17,7 +17,7 @@ from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
 from rapport.support.v1 import support_pb2 as support
 from rapport.support.v1.support_pb2_grpc import SupportServiceStub
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -66,7 +66,8 @@ class Pages:
         return [
             Route("/", self.home),
             Route("/register", self.register),
-            Route("/newsletter/confirm", self.confirm),
+            Route("/confirm", self.confirm),
+            Route("/sign-in", self.sign_in),
             Route("/unsubscribe/{token:str}", self.unsubscribe_page, methods=["GET"]),
             Route("/unsubscribe/{token:str}", self.unsubscribe, methods=["POST"]),
             Route("/docs", self.page_of(self.docs)),
@@ -97,11 +98,14 @@ class Pages:
         answer = await self.support.SearchArticles(support.SearchArticlesRequest(query=query, page_size=20))
         return [{"title": "", "articles": [told(one) for one in answer.articles]}] if answer.articles else []
 
-    async def register(self, request: Request) -> Response:
+    async def register(self, _: Request) -> Response:
         return self.html("action.html", title="Create your account", component="complete-registration")
 
-    async def confirm(self, request: Request) -> Response:
+    async def confirm(self, _: Request) -> Response:
         return self.html("action.html", title="One more click", component="confirm-subscription")
+
+    async def sign_in(self, _: Request) -> Response:
+        return RedirectResponse("/#account", 303)
 
     async def unsubscribe_page(self, request: Request) -> Response:
         """Mail scanners open links: only the button ends anything."""
@@ -126,11 +130,11 @@ class Pages:
             return self.html("action.html", 404, title="That link does not work", text=text)
         return self.html("action.html", title="You are unsubscribed", text="You get no newsletter from us any more.")
 
-    async def describe(self, request: Request) -> Response:
+    async def describe(self, _: Request) -> Response:
         return Response(self.openapi, media_type="application/json", headers={"cache-control": "no-cache"})
 
     def page_of(self, text: str) -> Any:
-        async def show(request: Request) -> Response:
+        async def show(_: Request) -> Response:
             return HTMLResponse(text, headers=HEADERS)
 
         return show

@@ -1,0 +1,133 @@
+"""One stream of a person's own events for their browser (Server-Sent Events), which goes on where it broke off.
+
+    GET /events   ->   id: 1763928000000;RAPPORT_SUPPORT_V1=0193...   event: fact   data: {"id", "type", "time", "event"}
+
+An `id` is when the stream began, and the last event that was shown of each service: an event id and never a position
+in a NATS stream, so that it outlives a stream that was rebuilt. Within a service order is kept and nothing is shown
+twice; between services there is no order to keep. Where the last event shown is no longer kept, `event: reset` says that
+the page should load afresh.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import orjson
+from google.protobuf.descriptor import Descriptor
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from chassis.bus import Bus
+from chassis.envelope import JSON, Envelope
+from chassis.refusal import TryAgain
+from chassis.subjects import partition, stream_of
+from gateway.codec import Codec, Decode
+from gateway.sessions import Sessions
+
+HEARTBEAT = 15.0  # seconds; proxies close what is silent for long
+SLACK = timedelta(seconds=5)  # between an event's making and the moment NATS keeps it under
+WAITING = 500  # events a slow browser may be behind: it is let go then, and comes back with its id
+HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
+
+
+@dataclass
+class Cursor:
+    """How far a browser has been shown its events."""
+
+    since: datetime
+    seen: dict[str, UUID] = field(default_factory=dict)  # the last event of each NATS stream
+
+    def __str__(self) -> str:
+        began = str(round(self.since.timestamp() * 1000))
+        return ";".join([began, *(f"{stream}={id}" for stream, id in sorted(self.seen.items()))])
+
+    @classmethod
+    def read(cls, text: str, streams: frozenset[str]) -> "Cursor | None":
+        began, *seen = text[:2000].split(";")
+        try:
+            pairs = [one.partition("=") for one in seen]
+            told = {stream: UUID(id) for stream, _, id in pairs if stream in streams}
+            return cls(datetime.fromtimestamp(int(began) / 1000, UTC), told)
+        except (ValueError, OverflowError, OSError):
+            return None
+
+    def start(self, stream: str) -> datetime:
+        """From when on `stream` is read: a little before its last event was made, which its id tells (RFC 9562)."""
+        last = self.seen.get(stream)
+        made = self.since if last is None else datetime.fromtimestamp((last.int >> 80) / 1000, UTC)
+        return made - SLACK
+
+
+class Facts:
+    """Gives each signed-in browser its own person's events."""
+
+    def __init__(self, bus: Bus, sessions: Sessions, codec: Codec, events: Mapping[str, Descriptor]) -> None:
+        self.bus, self.sessions = bus, sessions
+        self.decoders: dict[str, Decode] = {name: codec.decoder(message) for name, message in events.items()}
+        self.streams = {stream_of(message.file.package): message.file.package for message in events.values()}
+
+    async def serve(self, request: Request) -> Response:
+        """The stream, or a refusal: nobody is signed in, or NATS is away just now."""
+        person = await self.sessions.signed_in(request)
+        if not self.bus.connected:
+            raise TryAgain("Events are not to be had just now.", retry_after=timedelta(seconds=2))
+        given = request.headers.get("last-event-id", "")
+        cursor = Cursor.read(given, frozenset(self.streams)) if given else None
+        stream = self.told(request, person.user.removeprefix("users/"), cursor or Cursor(datetime.now(UTC)))
+        return StreamingResponse(stream, media_type="text/event-stream", headers=HEADERS)
+
+    async def told(self, request: Request, user: str, cursor: Cursor) -> AsyncIterator[bytes]:
+        queue: asyncio.Queue[tuple[str, Envelope | None]] = asyncio.Queue(WAITING)
+        readers = [
+            asyncio.create_task(self.read(stream, package, user, cursor, queue), name=f"events {stream}")
+            for stream, package in self.streams.items()
+        ]
+        checked = time.monotonic()
+        try:
+            yield f"retry: 1000\nid: {cursor}\nevent: hello\ndata: {{}}\n\n".encode()
+            while not any(reader.done() for reader in readers):
+                if time.monotonic() - checked > HEARTBEAT:
+                    await self.sessions.signed_in(request)  # ends the stream with its session
+                    checked = time.monotonic()
+                try:
+                    stream, envelope = await asyncio.wait_for(queue.get(), 1.0)
+                except TimeoutError:
+                    continue
+                if envelope is None:
+                    yield b"event: reset\ndata: {}\n\n"
+                    return
+                cursor.seen[stream] = envelope.id
+                yield self.written(envelope, cursor)
+        finally:
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
+
+    async def read(
+        self, stream: str, package: str, user: str, cursor: Cursor, queue: "asyncio.Queue[tuple[str, Envelope | None]]"
+    ) -> None:
+        """Put the person's events of one service in the queue, from after the last one shown."""
+        wanted = cursor.seen.get(stream)
+        subject = f"{package}.*.*.{partition(user)}.{user}.*"
+        async for envelope in self.bus.read(stream, [subject], since=cursor.start(stream)):
+            if wanted is None:
+                queue.put_nowait((stream, envelope))
+            elif envelope.id == wanted:
+                wanted = None
+
+    def written(self, envelope: Envelope, cursor: Cursor) -> bytes:
+        decode = self.decoders.get(envelope.type)
+        if envelope.content_type == JSON or decode is None:
+            event = "{}"
+        else:
+            event = decode(envelope.data)
+        told = {
+            "id": str(envelope.id),
+            "type": envelope.type,
+            "time": envelope.time.isoformat() if envelope.time else None,
+            "event": orjson.Fragment(event),
+        }
+        return b"id: %b\nevent: fact\ndata: %b\n\n" % (str(cursor).encode(), orjson.dumps(told))
