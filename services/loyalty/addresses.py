@@ -2,11 +2,13 @@
 
 import re
 
+from chassis.refusal import Violation
 from services.loyalty.refusals import EmailMalformed
 
 # What people and providers really use of RFC 5321; whether somebody reads there is for the mail to find out.
 LOCAL = re.compile(r"[^\s@\"(),:;<>\[\]\\\x00-\x1f\x7f]{1,64}")
 DOMAIN = re.compile(r"(?=.{4,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
+WRONG = "This needs one @ and a domain: name@example.org."
 
 # Only where the provider says so. A stranger's `jane+a@` may be another mailbox than `jane@`.
 ONE_PROVIDER = {"googlemail.com": "gmail.com"}
@@ -33,7 +35,7 @@ def exact(email: str) -> str:
     except UnicodeError:
         domain = ""
     if not at or not LOCAL.fullmatch(local) or not DOMAIN.fullmatch(domain):
-        raise EmailMalformed("Send an address with one @ and a domain.")
+        raise EmailMalformed("That is no mail address.", violations=[Violation("email", "EMAIL_MALFORMED", WRONG)])
     return f"{local}@{domain}"
 
 

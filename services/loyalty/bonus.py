@@ -7,10 +7,10 @@ names no account, so that it outlives an erasure and says nothing about who was 
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,7 +18,6 @@ from services.loyalty import addresses, journal, points, programme
 from services.loyalty.models import Bonus, BonusMark, Kind
 
 CAMPAIGN = "shop-eu/newsletter-500/v1"
-REMEMBERED_FOR = timedelta(days=730)
 
 
 class BonusKeysError(Exception):
@@ -73,9 +72,9 @@ async def remember(session: AsyncSession, email: str, keys: Keys, *, now: dateti
     """Mark an address; False when it, or another address of its mailbox, is marked already."""
     if await is_remembered(session, email, keys):
         return False
-    newest = max(keys.versions)
+    newest, month = max(keys.versions), now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     rows = [
-        {"campaign": CAMPAIGN, "key_version": newest, "form": form, "mac": mac, "delete_time": now + REMEMBERED_FOR}
+        {"campaign": CAMPAIGN, "key_version": newest, "form": form, "mac": mac, "create_time": month}
         for form, mac in marks(keys.versions[newest], CAMPAIGN, email).items()
     ]
     # Two at once for one mailbox: the second waits here for the first, and finds its marks.
@@ -99,11 +98,3 @@ def marks(key: bytes, campaign: str, email: str) -> dict[str, bytes]:
     """The exact form too: what is one mailbox today may be judged otherwise by a later list of providers."""
     forms = {"exact": email, "canonical": addresses.canonical(email)}
     return {form: hmac.digest(key, f"{campaign}\0{address}".encode(), "sha256") for form, address in forms.items()}
-
-
-async def forget(session: AsyncSession, now: datetime) -> int:
-    """Delete the marks whose time is over."""
-    gone = await session.scalars(
-        delete(BonusMark).where(BonusMark.delete_time <= now).returning(BonusMark.form)
-    )  # fmt: skip
-    return len(gone.all())

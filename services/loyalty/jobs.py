@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from chassis.database import Sessions
 from chassis.jobs import job
-from services.loyalty import bonus, subscriptions
+from services.loyalty import subscriptions
 from services.loyalty.ledger import verify_continuously
 
 
@@ -14,10 +14,4 @@ async def forget_ended_links(sessions: Sessions, now: datetime) -> int:
         return await subscriptions.forget_links(session, now)
 
 
-@job(every=timedelta(hours=1))
-async def forget_old_bonus_marks(sessions: Sessions, now: datetime) -> int:
-    async with sessions.begin() as session:
-        return await bonus.forget(session, now)
-
-
-JOBS = (forget_ended_links, forget_old_bonus_marks, verify_continuously)
+JOBS = (forget_ended_links, verify_continuously)

@@ -234,7 +234,7 @@ class BonusMark(Base):
     mac: Mapped[bytes] = unlinked(
         MARK, "only who holds the key and is told the address can tell whether it is there", primary_key=True
     )
-    delete_time: Mapped[datetime] = mapped_column(index=True)
+    create_time: Mapped[datetime] = mapped_column(index=True)  # the month: more would tell which movement it goes with
 
     __table_args__ = (CheckConstraint("form IN ('exact', 'canonical')", "form"),)
 

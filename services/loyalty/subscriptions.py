@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.mail import mail
 from chassis.outbox import publish
 from chassis.time import timestamp
 from services.loyalty import addresses, bonus, mails
@@ -174,6 +175,7 @@ async def forget_guest(session: AsyncSession, email: str) -> None:
     address = addresses.exact(email)
     await session.execute(delete(OptIn).where(OptIn.email == address, OptIn.user_id.is_(None)))
     await session.execute(delete(Subscription).where(Subscription.email == address, Subscription.user_id.is_(None)))
+    await session.execute(delete(mail).where(mail.c.recipient == address))
 
 
 async def forget_links(session: AsyncSession, now: datetime) -> int:

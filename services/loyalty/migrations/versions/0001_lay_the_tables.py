@@ -62,11 +62,11 @@ def upgrade() -> None:
         sa.Column("key_version", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("form", sa.Text(), nullable=False),
         sa.Column("mac", sa.LargeBinary(), nullable=False),
-        sa.Column("delete_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("form IN ('exact', 'canonical')", name=op.f("bonus_mark_form_check")),
         sa.PrimaryKeyConstraint("campaign", "key_version", "form", "mac", name=op.f("bonus_mark_pkey")),
     )
-    op.create_index(op.f("bonus_mark_delete_time_idx"), "bonus_mark", ["delete_time"], unique=False)
+    op.create_index(op.f("bonus_mark_create_time_idx"), "bonus_mark", ["create_time"], unique=False)
     op.create_table(
         "opt_in",
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
