@@ -29,6 +29,7 @@ class Settings:
     log_format: Literal["json", "text"] = "json"
     drain_seconds: float = 5.0
     test_clock: str = ""  # the platform's clock file, locally and in tests
+    store: str = "R store"  # its name, on every page
     mailbox_url: str = ""  # locally, where the mail can be read; a page shows the link
     peers: Path = Path()  # not read: a gateway has callers, no peers
 

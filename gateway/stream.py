@@ -1,11 +1,15 @@
 """One stream of a person's own events for their browser (Server-Sent Events), which goes on where it broke off.
 
-    GET /events   ->   id: 1763928000000;RAPPORT_SUPPORT_V1=0193...   event: fact   data: {"id", "type", "time", "event"}
+    GET /events
+
+    id: 1763928000000;RAPPORT_SUPPORT_V1=0193...
+    event: fact
+    data: {"id": "0193...", "type": "rapport.support.v1.TicketReplied", "time": "...", "event": {...}}
 
 An `id` is when the stream began, and the last event that was shown of each service: an event id and never a position
 in a NATS stream, so that it outlives a stream that was rebuilt. Within a service order is kept and nothing is shown
-twice; between services there is no order to keep. Where the last event shown is no longer kept, `event: reset` says that
-the page should load afresh.
+twice; between services there is no order to keep. Where the last event shown is no longer kept, `event: reset` says
+that the page should load afresh.
 """
 
 import asyncio
@@ -29,6 +33,7 @@ from gateway.sessions import Sessions
 
 HEARTBEAT = 15.0  # seconds; proxies close what is silent for long
 SLACK = timedelta(seconds=5)  # between an event's making and the moment NATS keeps it under
+GONE = timedelta(minutes=2)  # an event this much younger says that the one looked for is no longer kept
 WAITING = 500  # events a slow browser may be behind: it is let go then, and comes back with its id
 HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
 
@@ -42,23 +47,27 @@ class Cursor:
 
     def __str__(self) -> str:
         began = str(round(self.since.timestamp() * 1000))
-        return ";".join([began, *(f"{stream}={id}" for stream, id in sorted(self.seen.items()))])
+        return ";".join([began, *(f"{stream}={last}" for stream, last in sorted(self.seen.items()))])
 
     @classmethod
     def read(cls, text: str, streams: frozenset[str]) -> "Cursor | None":
         began, *seen = text[:2000].split(";")
         try:
             pairs = [one.partition("=") for one in seen]
-            told = {stream: UUID(id) for stream, _, id in pairs if stream in streams}
+            told = {stream: UUID(last) for stream, _, last in pairs if stream in streams}
             return cls(datetime.fromtimestamp(int(began) / 1000, UTC), told)
         except (ValueError, OverflowError, OSError):
             return None
 
     def start(self, stream: str) -> datetime:
-        """From when on `stream` is read: a little before its last event was made, which its id tells (RFC 9562)."""
+        """From when on `stream` is read: a little before its last event was made."""
         last = self.seen.get(stream)
-        made = self.since if last is None else datetime.fromtimestamp((last.int >> 80) / 1000, UTC)
-        return made - SLACK
+        return (self.since if last is None else made(last)) - SLACK
+
+
+def made(event: UUID) -> datetime:
+    """When an event was made, by its UUIDv7 (RFC 9562): real time, whatever the platform's clock says."""
+    return datetime.fromtimestamp((event.int >> 80) / 1000, UTC)
 
 
 class Facts:
@@ -117,13 +126,12 @@ class Facts:
                 queue.put_nowait((stream, envelope))
             elif envelope.id == wanted:
                 wanted = None
+            elif made(envelope.id) > made(wanted) + GONE:
+                queue.put_nowait((stream, None))
 
     def written(self, envelope: Envelope, cursor: Cursor) -> bytes:
         decode = self.decoders.get(envelope.type)
-        if envelope.content_type == JSON or decode is None:
-            event = "{}"
-        else:
-            event = decode(envelope.data)
+        event = "{}" if envelope.content_type == JSON or decode is None else decode(envelope.data)
         told = {
             "id": str(envelope.id),
             "type": envelope.type,
