@@ -7,7 +7,7 @@ lookup; the clock and a revocation end a token all the same.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -94,33 +94,10 @@ def key_of(one: Jwk) -> OKPKey | None:
     return key
 
 
-class Revocations:
-    """The sessions and users whose tokens hold no more, kept until every token of theirs has ended anyway."""
-
-    def __init__(self, clock: Clock, most: int = 100_000) -> None:
-        self.clock, self.most = clock, most
-        self.until: OrderedDict[str, datetime] = OrderedDict()
-
-    def add(self, name: str, revoked: datetime) -> None:
-        now, end = self.clock(), revoked + LIFE + SKEW
-        if end <= now:
-            return
-        self.until[name] = end
-        self.until.move_to_end(name)
-        while next(iter(self.until.values())) <= now:
-            self.until.popitem(last=False)
-        if len(self.until) > self.most:
-            self.until.popitem(last=False)
-            log.error("revocation_forgotten", most=self.most)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.until
-
-
 class Tokens:
     """Tells whose an access token is."""
 
-    def __init__(self, keys: Keys, clock: Clock, revoked: Revocations, most: int = 10_000) -> None:
+    def __init__(self, keys: Keys, clock: Clock, revoked: Container[str], most: int = 10_000) -> None:
         self.keyring, self.clock, self.revoked, self.most = Keyring(keys), clock, revoked, most
         self.checked: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
 

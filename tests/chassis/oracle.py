@@ -17,9 +17,10 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_tools import protoc
 
 from chassis.access import Gate, Peers, policies
+from chassis.revocations import Revocations
 from chassis.rpc import Context, Road
 from chassis.time import Clock, system_clock
-from chassis.tokens import Keys, Revocations, Tokens
+from chassis.tokens import Keys, Tokens
 from chassis.validation import checks
 from tests import tokens
 

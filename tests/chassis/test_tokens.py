@@ -17,8 +17,9 @@ from structlog.testing import capture_logs
 
 from chassis.access import Caller
 from chassis.refusal import TokenInvalid, TryAgain
+from chassis.revocations import Revocations
 from chassis.time import TestClock, system_clock
-from chassis.tokens import ALGORITHM, LIFE, SKEW, Keyring, Keys, Revocations, Tokens, keys_of_identity
+from chassis.tokens import ALGORITHM, LIFE, SKEW, Keyring, Keys, Tokens, keys_of_identity
 from tests.chassis.oracle import Question, consulted
 from tests.chassis.test_rpc import refusal_of
 from tests.tokens import KEY, as_user, keys, mint
@@ -155,18 +156,20 @@ async def test_only_so_many_checks_are_remembered(clock: TestClock) -> None:
 
 
 async def test_a_revoked_session_ends_its_tokens_though_they_were_checked_before(clock: TestClock) -> None:
-    tokens, session = made(clock), uuid4()
+    revoked, session = Revocations(clock), uuid4()
+    tokens = Tokens(keys, clock, revoked)
     hers, other = mint(ADA, session=session, now=clock()), mint(ADA, now=clock())
     await whose(tokens, hers)
-    tokens.revoked.add(f"users/{ADA}/sessions/{session}", clock())
+    revoked.add(f"users/{ADA}/sessions/{session}", clock())
     with pytest.raises(TokenInvalid, match="revoked"):
         await whose(tokens, hers)
     assert await whose(tokens, other)
 
 
 async def test_a_deleted_user_has_no_tokens(clock: TestClock) -> None:
-    tokens = made(clock)
-    tokens.revoked.add(f"users/{ADA}", clock())
+    revoked = Revocations(clock)
+    tokens = Tokens(keys, clock, revoked)
+    revoked.add(f"users/{ADA}", clock())
     with pytest.raises(TokenInvalid, match="revoked"):
         await whose(tokens, mint(ADA, now=clock()))
     assert await whose(tokens, mint(uuid4(), now=clock()))

@@ -1,0 +1,50 @@
+"""Which sessions and users have no tokens any more, as identity states it.
+
+Every instance hears all of it for itself. While NATS is away, a token ends by its own end, minutes later.
+"""
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import structlog
+from rapport.identity.v1.events_pb2 import SessionRevoked, UserDeleted, UserDeletionRequested
+
+from chassis.envelope import Envelope
+from chassis.time import Clock
+from chassis.tokens import LIFE, SKEW
+
+BACK = timedelta(minutes=6)  # how far back a process begins to listen: what was revoked before has ended by itself
+TELLING = (SessionRevoked, UserDeletionRequested, UserDeleted)
+TYPES = {one.DESCRIPTOR.full_name for one in TELLING}
+log = structlog.get_logger()
+
+
+class Revocations:
+    """The sessions and users whose tokens hold no more, kept until every token of theirs has ended anyway."""
+
+    def __init__(self, clock: Clock, most: int = 100_000) -> None:
+        self.clock, self.most = clock, most
+        self.until: OrderedDict[str, datetime] = OrderedDict()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.until
+
+    def add(self, name: str, revoked: datetime) -> None:
+        now, end = self.clock(), revoked + LIFE + SKEW
+        if end <= now:
+            return
+        self.until[name] = end
+        self.until.move_to_end(name)
+        while next(iter(self.until.values())) <= now:
+            self.until.popitem(last=False)
+        if len(self.until) > self.most:
+            self.until.popitem(last=False)
+            log.error("revocation_forgotten", most=self.most)
+
+    async def follow(self, events: AsyncIterator[Envelope]) -> None:
+        """Take in what identity states, for as long as it is heard."""
+        async for event in events:
+            # The key is the session, or the user who goes; nothing else need be read.
+            if event.type in TYPES:
+                self.add(event.key, event.time or self.clock())
