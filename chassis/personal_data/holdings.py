@@ -10,7 +10,18 @@ from uuid import UUID
 from google.protobuf.descriptor_pool import Default
 from rapport.annotations.v1 import personal_data_pb2 as options
 from rapport.annotations.v1.personal_data_pb2 import Category, Personal, Purpose
-from sqlalchemy import Column, ColumnElement, ForeignKeyConstraint, MetaData, Table, or_, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    ForeignKeyConstraint,
+    MetaData,
+    Table,
+    any_,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from chassis.personal_data.declare import Erased
 
@@ -19,7 +30,7 @@ class Undeclared(Exception):  # noqa: N818 - it is what the tables are
     """Somebody may be in there, and nobody said so, or not well enough."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself: Personal has no hash
 class Holding:
     """A column, the subject() column that says whom it holds (None: nobody can tell), and the rules it is held by."""
 
@@ -43,7 +54,17 @@ class Holding:
     @property
     def goes(self) -> bool:
         """Whether erasure takes the value from its row, or the row."""
-        return self.on_erasure != Personal.RETAIN and self.subject is not None and not self.subject.info["through"]
+        return self.on_erasure != Personal.RETAIN and self.subject is not None and not self.is_through
+
+    @property
+    def is_through(self) -> bool:
+        """Whether the row speaks of its person by way of another row, which erasure takes."""
+        return self.subject is not None and bool(self.subject.info["through"])
+
+    @property
+    def empties(self) -> bool:
+        """Whether the row can stay without the value."""
+        return bool(self.column.nullable) or self.erased is not None
 
     @property
     def erased(self) -> Erased:
@@ -156,6 +177,13 @@ def target(column: Column[Any]) -> Column[Any]:
     except KeyError:
         raise Undeclared(f"{name_of(column)}: through={column.info['through']!r} names no column.") from None
     return found
+
+
+def among(table: Table, condition: ColumnElement[bool], most: int) -> ColumnElement[bool]:
+    """At most `most` of the rows of `table` that meet `condition`."""
+    place: ColumnElement[Any] = literal_column(f'"{table.name}".ctid')
+    batch = select(place).select_from(table).where(condition).limit(most).correlate(None)
+    return place == any_(func.array(batch.scalar_subquery()))
 
 
 # What becomes of rows ------------------------------------------------------------------------------------------------
