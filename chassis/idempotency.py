@@ -66,7 +66,7 @@ idempotency = Table(
     ).column,
     impersonal("the name of what was made: ids", "name", Text, nullable=False, server_default="").column,
     impersonal("a refusal, which says nothing of people", "refusal", LargeBinary, nullable=True).column,
-    mapped_column("create_time", DateTime(timezone=True), nullable=False, index=True).column,
+    mapped_column("expire_time", DateTime(timezone=True), nullable=False, index=True).column,
 )
 
 
@@ -117,7 +117,7 @@ async def claim(session: AsyncSession, mark: Mark, now: datetime, refusal: bytes
         "fingerprint": mark.fingerprint,
         "caller_id": mark.caller_id,
         "refusal": refusal,
-        "create_time": now,
+        "expire_time": now + KEPT,
     }
     values = [literal(value, idempotency.c[name].type).label(name) for name, value in columns.items()]
     # The insert waits for a transaction that has made the same row; from here on the call waits for no lock for long.
@@ -164,6 +164,6 @@ def mark_of(request: Any) -> Mark:
 async def forget_old_requests(sessions: Sessions, now: datetime) -> int:
     """Requests are known again for 30 days."""
     async with sessions.begin() as session:
-        old = select(idempotency.c.id).where(idempotency.c.create_time < now - KEPT).limit(BATCH)
+        old = select(idempotency.c.id).where(idempotency.c.expire_time < now).limit(BATCH)
         gone = await session.execute(delete(idempotency).where(idempotency.c.id.in_(old)).returning(idempotency.c.id))
         return len(gone.all())

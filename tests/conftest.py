@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import NullPool, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-import chassis.idempotency  # noqa: F401 - makes its table known
-from chassis.database import Sessions, chassis_metadata, connect
+from chassis.database import Sessions, connect
+from chassis.migrations import keepers, lay
 from tests import engines
 
 
@@ -43,7 +43,7 @@ async def make_template(postgres: str) -> None:
     await ask(postgres, "CREATE DATABASE template_chassis")
     engine, _ = connect(f"{postgres}template_chassis", name="tests")
     async with engine.begin() as connection:
-        await connection.run_sync(chassis_metadata.create_all)
+        await connection.run_sync(lay, [keepers()])
     await engine.dispose()
 
 

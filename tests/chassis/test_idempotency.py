@@ -219,6 +219,6 @@ async def test_forgetting_goes_by_batches(sessions: Sessions) -> None:
         func.sha256(func.int8send(func.generate_series(1, BATCH + 5))), func.convert_to("x", "UTF8"), text("now()")
     )
     async with sessions.begin() as session:
-        await session.execute(idempotency.idempotency.insert().from_select(["id", "fingerprint", "create_time"], many))
+        await session.execute(idempotency.idempotency.insert().from_select(["id", "fingerprint", "expire_time"], many))
     later = now + 2 * KEPT
     assert [await forget_old_requests.work(sessions, later) for _ in range(3)] == [BATCH, 5, 0]

@@ -1,0 +1,240 @@
+"""Mail leaves by the same door as facts: written in the transaction that has cause for it, handed over afterwards.
+
+    await send(session, to=email, person=user.id, template="welcome", subject="Welcome", text=..., html=...)
+
+A mail is handed over at least once; its Message-ID stays the same, so that a copy is known for one. While that is under
+way its row is locked: an erasure waits for it, and after an erasure nothing leaves. Handed over, the row is gone. One
+that is refused is tried again, seven times over half a day; then it stays, FAILED, until it expires.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime
+from functools import partial
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from uuid import UUID, uuid4
+
+import structlog
+from aiosmtplib import SMTP, SMTPException, SMTPNotSupported, SMTPRecipientsRefused, SMTPResponseException
+from rapport.annotations.v1.personal_data_pb2 import Category, Personal, Purpose
+from sqlalchemy import (
+    CheckConstraint,
+    DateTime,
+    Index,
+    Integer,
+    Row,
+    Table,
+    Text,
+    Uuid,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy import (
+    text as sql,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import mapped_column
+
+from chassis.database import Sessions, chassis_metadata
+from chassis.jobs import Job, job
+from chassis.personal_data import impersonal, personal, subject
+from chassis.settings import Secret, ServiceSettings, SettingsError
+from chassis.telemetry import MAILS
+
+RETRIES = [timedelta(seconds=s) for s in (5, 30, 120, 600, 3_600, 14_400)]  # after the first attempt, the second ...
+BATCH, BATCH_SECONDS = 50, 20.0
+COMMAND_SECONDS, HAND_OVER_SECONDS = 10.0, 30.0
+FOR_GOOD = 500  # what SMTP answers from here on will not change
+WAITING, FAILED = "WAITING", "FAILED"
+CONTENT = Personal(category=Category.USER_CONTENT_PRIVATE, purpose=Purpose.ACCOUNT, secret=True)  # links sign people in
+ADDRESS = Personal(category=Category.USER_CONTACT_EMAIL, purpose=Purpose.ACCOUNT, disclosed_to=["mail provider"])
+
+log = structlog.get_logger()
+
+# By the database's time: it is never ahead of the platform's, so nothing waits for it.
+SOON = sql("now()")
+IN_A_MONTH = sql("now() + interval '30 days'")
+
+mail = Table(
+    "mail",
+    chassis_metadata,
+    mapped_column("id", Uuid, primary_key=True).column,
+    subject("", "person_id", Uuid, nullable=False).column,
+    personal(ADDRESS, "recipient", Text, nullable=False).column,
+    impersonal("the name of a template of ours", "template", Text, nullable=False).column,
+    personal(CONTENT, "subject", Text, nullable=False).column,
+    personal(CONTENT, "text", Text, nullable=False).column,
+    personal(CONTENT, "html", Text, nullable=True).column,
+    personal(CONTENT, "headers", JSONB, nullable=False).column,
+    impersonal("WAITING or FAILED", "state", Text, nullable=False, server_default=WAITING).column,
+    mapped_column("attempts", Integer, nullable=False, server_default="0").column,
+    mapped_column("next_time", DateTime(timezone=True), nullable=False, server_default=SOON).column,
+    mapped_column("expire_time", DateTime(timezone=True), nullable=False, server_default=IN_A_MONTH, index=True).column,
+    CheckConstraint("state IN ('WAITING', 'FAILED')", name="state"),
+    Index("mail_waiting_idx", "next_time", postgresql_where=sql("state = 'WAITING'")),
+)
+
+
+async def send(
+    session: AsyncSession,
+    *,
+    to: str,
+    person: UUID,
+    template: str,
+    subject: str,
+    text: str,
+    html: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> None:
+    """Send a mail if and only if this transaction commits. `person` is whom it is about; counts name the `template`."""
+    await session.execute(
+        insert(mail).values(
+            id=uuid4(),
+            person_id=person,
+            recipient=to,
+            template=template,
+            subject=" ".join(subject.split()),  # a line break would begin another header
+            text=text,
+            html=html,
+            headers=dict(headers or {}),
+        )
+    )
+
+
+def sender(settings: ServiceSettings) -> Job:
+    """The job that hands mail over to the server in `settings`."""
+    return Job("send_mail", timedelta(seconds=1), partial(hand_over, Server.of(settings)))
+
+
+@job(every=timedelta(hours=1))
+async def forget_failed_mail(sessions: Sessions, now: datetime) -> int:
+    """What could not be handed over goes after 30 days."""
+    async with sessions.begin() as session:
+        old = select(mail.c.id).where(mail.c.expire_time < now).limit(BATCH)
+        return len((await session.execute(delete(mail).where(mail.c.id.in_(old)).returning(mail.c.id))).all())
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where mail goes, and whom it is from."""
+
+    host: str
+    port: int
+    user: str | None
+    password: Secret
+    is_tls: bool
+    mail_from: str
+
+    @classmethod
+    def of(cls, settings: ServiceSettings) -> "Server":
+        url = urlsplit(settings.smtp_url)
+        if url.scheme not in ("smtp", "smtps") or not url.hostname:
+            raise SettingsError("RAPPORT_SMTP_URL must read smtp://host:port or smtps://user@host:port.")
+        if "@" not in settings.mail_from:
+            raise SettingsError("RAPPORT_MAIL_FROM must be an address: mail comes from it.")
+        return cls(
+            host=url.hostname,
+            port=url.port or (465 if url.scheme == "smtps" else 25),
+            user=unquote(url.username) if url.username else None,
+            password=settings.smtp_password,
+            is_tls=url.scheme == "smtps",
+            mail_from=settings.mail_from,
+        )
+
+    def connection(self) -> SMTP:
+        return SMTP(
+            hostname=self.host,
+            port=self.port,
+            username=self.user,
+            password=self.password.value if self.user else None,
+            use_tls=self.is_tls,
+            start_tls=False,  # encrypted from the first byte, or not at all
+            timeout=COMMAND_SECONDS,
+        )
+
+
+async def hand_over(server: Server, sessions: Sessions, now: datetime) -> int:
+    """Hand over a batch of what waits. That the server is not there is the fault of no mail, and raised."""
+    if not await is_anything_due(sessions, now):
+        return 0
+    done, until = 0, time.monotonic() + BATCH_SECONDS
+    async with server.connection() as smtp:
+        while done < BATCH and time.monotonic() < until and smtp.is_connected:
+            if not await hand_over_one(server, smtp, sessions, now):
+                break
+            done += 1
+    return done
+
+
+async def is_anything_due(sessions: Sessions, now: datetime) -> bool:
+    async with sessions() as session:
+        return await session.scalar(select(due(now).exists())) or False
+
+
+def due(now: datetime) -> Any:
+    return select(mail).where(mail.c.state == WAITING, mail.c.next_time <= now)
+
+
+async def hand_over_one(server: Server, smtp: SMTP, sessions: Sessions, now: datetime) -> bool:
+    async with sessions.begin() as session:
+        next_one = due(now).order_by(mail.c.next_time).limit(1).with_for_update(skip_locked=True)
+        row = (await session.execute(next_one)).one_or_none()
+        if row is None:
+            return False
+        this = mail.c.id == row.id
+        try:
+            async with asyncio.timeout(HAND_OVER_SECONDS):
+                await smtp.send_message(message(row, server.mail_from, now), recipients=[row.recipient])
+        except Exception as error:  # whatever it is: the mails behind this one do not wait for it
+            after = after_failure(row, error, now)
+            await session.execute(update(mail).where(this).values(after))
+            result = "failed" if after["state"] == FAILED else "retried"
+            # The error's type and code only: its text quotes the address.
+            log.warning("mail_not_handed_over", mail=row.id, code=code_of(error), error=type(error).__name__)
+            if not code_of(error):
+                smtp.close()  # who knows where in the conversation we are
+        else:
+            await session.execute(delete(mail).where(this))
+            result = "sent"
+    MAILS.labels(row.template, result).inc()
+    return True
+
+
+def after_failure(row: Row[Any], error: Exception, now: datetime) -> dict[str, Any]:
+    attempts, passes = row.attempts + 1, isinstance(error, OSError | SMTPException) and code_of(error) < FOR_GOOD
+    if not passes or isinstance(error, SMTPNotSupported) or attempts > len(RETRIES):
+        return {"state": FAILED, "attempts": attempts}
+    return {"state": WAITING, "attempts": attempts, "next_time": now + RETRIES[attempts - 1]}
+
+
+def code_of(error: Exception) -> int:
+    """What the server answered, 0 when it did not."""
+    if isinstance(error, SMTPRecipientsRefused):
+        return max(one.code for one in error.recipients)
+    return error.code if isinstance(error, SMTPResponseException) else 0
+
+
+def message(row: Row[Any], mail_from: str, now: datetime) -> EmailMessage:
+    """The mail as it travels."""
+    made = EmailMessage()
+    made["From"] = mail_from
+    made["To"] = row.recipient
+    made["Subject"] = row.subject
+    made["Date"] = format_datetime(now)
+    made["Message-ID"] = f"<{row.id}@{mail_from.rpartition('@')[2].rstrip('>')}>"
+    made["Auto-Submitted"] = "auto-generated"
+    made["X-Rapport-Person"] = str(row.person_id)
+    for name, value in row.headers.items():
+        made[name] = value
+    made.set_content(row.text)
+    if row.html is not None:
+        made.add_alternative(row.html, subtype="html")
+    return made
