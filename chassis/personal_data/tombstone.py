@@ -45,9 +45,14 @@ class Unguarded(Exception):  # noqa: N818 - it is what the tables are
     """The database would take rows about people it promised to forget."""
 
 
-async def shut_out(session: AsyncSession, person: UUID, now: datetime) -> None:
-    """Wait for whoever writes about `person`, and refuse their rows from here on."""
+async def lock(session: AsyncSession, person: UUID) -> None:
+    """Wait for whoever writes about `person`, and let nobody else begin until this transaction ends."""
     await session.execute(select(func.pg_advisory_xact_lock(LOCKS, func.uuid_hash(person).op("&")(1023))))
+
+
+async def shut_out(session: AsyncSession, person: UUID, now: datetime) -> None:
+    """Refuse rows about `person` from here on."""
+    await lock(session, person)
     await session.execute(insert(erased_subject).values(id=person, erase_time=now).on_conflict_do_nothing())
 
 
