@@ -1,0 +1,127 @@
+"""One service alone in this process, on a database of its own, and the ways to call it.
+
+    settings = world.settings(Settings, tmp_path, name="support", database=await world.database_of(postgres, "support"))
+    async with world.running(service(settings, sessions, clock), settings) as channel:
+        await SupportServiceStub(channel).GetTicket(request, metadata=as_service("loyalty"))
+
+People come from tests.tokens: `as_user(user, "agent", now=clock())`.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from sqlalchemy import NullPool, make_url, select, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from chassis.access import SERVICES
+from chassis.client import Metadata
+from chassis.database import Sessions
+from chassis.migrations import upgrade
+from chassis.outbox import outbox
+from chassis.refusal import Refused
+from chassis.refusal import refused as read_refusal
+from chassis.service import Service, serving
+from chassis.settings import Secret, ServiceSettings
+from tests import tokens
+
+S = TypeVar("S", bound=ServiceSettings)
+E = TypeVar("E", bound=Message)
+templates: set[str] = set()
+
+
+class Hands:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, by: timedelta) -> datetime:
+        self.now += by
+        return self.now
+
+
+def settings(cls: type[S], folder: Path, *, name: str, database: str, **others: Any) -> S:
+    """What the service `name` is told: a free port, all peers known, and no NATS unless `others` say."""
+    peers = folder / "peers.json"
+    peers.write_text(json.dumps({peer: sha256(token_of(peer).encode()).hexdigest() for peer in SERVICES}))
+    told: dict[str, Any] = {
+        "listen": "127.0.0.1:0",
+        "metrics_listen": "127.0.0.1:0",
+        "database_url": Secret(database),
+        "nats_url": "nats://127.0.0.1:9",  # where nobody listens
+        "nats_user": "",
+        "nats_password": Secret(""),
+        "service_token": Secret(token_of(name)),
+        "peers": peers,
+        "page_key": Secret("a page key for tests"),
+        "drain_seconds": 0.0,
+    }
+    return cls(**told | others)
+
+
+@asynccontextmanager
+async def running(service: Service, settings: ServiceSettings) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to the service, which runs until the block is left. It takes the tokens that tests.tokens mints."""
+    service = service if service.keys else replace(service, keys=tokens.keys)
+    async with (
+        serving(service, settings) as served,
+        grpc.aio.insecure_channel(f"127.0.0.1:{served.port}") as channel,
+    ):
+        yield channel
+
+
+def as_service(name: str) -> Metadata:
+    """The metadata of a call by that peer."""
+    return (("x-rapport-service", token_of(name)),)
+
+
+def token_of(peer: str) -> str:
+    return f"token of {peer}"
+
+
+@contextmanager
+def refused(reason: str) -> Iterator[list[Refused]]:
+    """Inside, a call is refused for this reason; the list then holds what else was said."""
+    said: list[Refused] = []
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        yield said
+    said.append(read_refusal(caught.value))
+    assert said[0].reason == reason
+
+
+async def stated(sessions: Sessions, kind: type[E]) -> list[E]:
+    """The events of a kind that were published so far, oldest first."""
+    query = select(outbox.c.payload).where(outbox.c.type == kind.DESCRIPTOR.full_name)
+    async with sessions() as session:
+        return [kind.FromString(one) for one in await session.scalars(query.order_by(outbox.c.position))]
+
+
+async def database_of(postgres: str, service: str) -> str:
+    """The URL of a fresh database with the tables of a service."""
+    template, name = f"template_{service}", f"t{uuid4().hex}"
+    if template not in templates:
+        await ask(postgres, f"CREATE DATABASE {template}")
+        await upgrade(postgres + template, service)
+        templates.add(template)
+    await ask(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
+    return postgres + name
+
+
+async def ask(postgres: str, statement: str) -> None:
+    url = make_url(f"{postgres}postgres").set(drivername="postgresql+asyncpg")
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    async with engine.connect() as connection:
+        await connection.execute(text(statement))
