@@ -1,53 +1,57 @@
-"""A service, and how it runs: from composition root to an orderly end.
+"""A service, and how it runs: from its composition root to an orderly end.
 
-def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
-    return Service(
-        name="identity",
-        package="rapport.identity.v1",
-        contracts=[identity_pb2.DESCRIPTOR],
-        servicers=[(add_IdentityServiceServicer_to_server, Identity(sessions, clock))],
-        consumers=consumers.HANDLERS,
-        jobs=[expire_sessions],
-        sessions=sessions,
-        metadata=models.Base.metadata,
-        clock=clock,
-    )
+    def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:  # in __main__.py
+        return Service(
+            name="identity",
+            package="rapport.identity.v1",
+            contracts=[identity_pb2.DESCRIPTOR],
+            servicers=[(add_IdentityServiceServicer_to_server, Identity(sessions, clock))],
+            consumers=[close_account],
+            jobs=[forget_sessions],
+            sessions=sessions,
+            metadata=models.Base.metadata,
+            clock=clock,
+        )
+
+    if __name__ == "__main__":
+        main(Settings, service)
+
+Tests run the same composition in their own process: `async with serving(service(...), settings) as served`.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from ipaddress import ip_address
+from typing import Any, TypeVar
 
-import grpc
+import orjson
+import structlog
+import uvloop
 from google.protobuf.descriptor import FileDescriptor
-from grpc_health.v1.health import aio as health
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from grpc_reflection.v1alpha import reflection
 from sqlalchemy import MetaData
 
-from chassis.access import Gate, Peers, policies
-from chassis.client import channel
-from chassis.rpc import Road
-from chassis.settings import ServiceSettings
-from chassis.time import Clock
-from chassis.tokens import Keys, Revocations, Tokens, keys_of_identity
-from chassis.validation import checks
+from chassis import bus, jobs, mail, relay
+from chassis.access import NoPolicy, Peers
+from chassis.consumer import Handler
+from chassis.database import Sessions, connect
+from chassis.idempotency import forget_old_requests
+from chassis.jobs import Job
+from chassis.probes import Answer, Route, answering
+from chassis.revocations import Revocations
+from chassis.server import Servicers, listening
+from chassis.settings import ServiceSettings, SettingsError, load, shown
+from chassis.telemetry import exposition, started
+from chassis.time import Clock, clock_from
+from chassis.tokens import Keys
 
-if TYPE_CHECKING:
-    from chassis.consumer import Handler
-    from chassis.database import Sessions
-    from chassis.jobs import Job
-
-SERVER: tuple[tuple[str, Any], ...] = (
-    ("grpc.so_reuseport", 0),  # a second process on the port fails, instead of taking half the calls
-    ("grpc.max_connection_age_ms", 300_000),  # so that clients find new instances; gRPC varies it by a tenth
-    ("grpc.max_connection_age_grace_ms", 30_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.max_receive_message_length", 1 << 20),
-    ("grpc.max_concurrent_streams", 256),
-)
+S = TypeVar("S", bound=ServiceSettings)
+SETTLING = 60.0  # seconds for all that is due to be done
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +61,65 @@ class Service:
     name: str  # "identity"
     package: str  # "rapport.identity.v1"
     contracts: Sequence[FileDescriptor]
-    servicers: Sequence[tuple[Callable[[Any, grpc.aio.Server], None], Any]]
-    consumers: "Sequence[Handler]" = ()
-    jobs: "Sequence[Job]" = ()
-    sessions: "Sessions"
-    metadata: MetaData  # the service's own tables; the chassis adds its own
+    servicers: Servicers
+    consumers: Sequence[Handler] = ()
+    jobs: Sequence[Job] = ()
+    sessions: Sessions
+    metadata: MetaData  # the service's own tables; the chassis has its own
     clock: Clock
     holder: bool = True  # answers for the people it holds: HolderService, and erasure when it is ordered
-    keys: Keys | None = None  # where the public keys of tokens come from, for the service that need not ask identity
+    keys: Keys | None = None  # the public keys of tokens, where there is no need to ask identity for them
+
+
+# As a process --------------------------------------------------------------------------------------------------------
+
+
+def main(settings_type: type[S], compose: Callable[[S, Sessions, Clock], Service]) -> None:
+    """Run the service that `compose` makes, until told to stop. `--check` only says what it was told."""
+    parser = argparse.ArgumentParser(description=compose.__doc__)
+    parser.add_argument("--check", action="store_true", help="read the settings, print them without secrets, and end")
+    check_only = parser.parse_args().check
+    try:
+        settings = load(settings_type)
+        if check_only:
+            Peers.read(settings.peers)
+            sys.stdout.write(f"{shown(settings)}\n")
+        else:
+            uvloop.run(start(settings, compose))
+    except (SettingsError, NoPolicy) as problem:
+        sys.exit(str(problem))
+
+
+async def start(settings: S, compose: Callable[[S, Sessions, Clock], Service]) -> None:
+    engine, sessions = connect(settings.database_url.value, name=settings.nats_user)
+    try:
+        await run(compose(settings, sessions, clock_from(settings)), settings)
+    finally:
+        await engine.dispose()
+
+
+async def run(service: Service, settings: ServiceSettings) -> None:
+    """Run the service until SIGTERM or SIGINT, or until it cannot go on: then the process fails."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    started(service.name, settings.replica)
+    async with serving(service, settings) as served:
+        log.info("service_started", service=service.name, replica=settings.replica, port=served.port)
+        await first(stop, served.ended)
+        log.info("service_stopping", service=service.name, replica=settings.replica)
+    if not stop.is_set():
+        sys.exit(1)
+
+
+async def first(*events: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(one.wait()) for one in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for one in waiting:
+        one.cancel()
+
+
+# In any process ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -72,42 +127,119 @@ class Served:
     """A service that runs."""
 
     port: int
-    settle: "Callable[[], Any]"
+    probes: int  # the port of /metrics, /healthz and /readyz
+    ended: asyncio.Event  # set when it cannot go on
+    settle: Callable[[], Awaitable[int]]  # do all that is due by now; how much that was
 
 
 @asynccontextmanager
 async def serving(service: Service, settings: ServiceSettings) -> AsyncIterator[Served]:
     """The service in this process, until the block is left."""
-    async with listening(service, settings) as (port, _):
+    ready, ended, work = asyncio.Event(), asyncio.Event(), work_of(service, settings)
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        line = await enter(bus.connected(settings))
+        line.ended.add_done_callback(lambda end: None if end.cancelled() else ended.set())
+        relaying = await enter(relay.running(line, service.sessions, source=service.name, replica=settings.replica))
 
         async def settle() -> int:
-            return 0
+            async with asyncio.timeout(SETTLING):
+                return await settled(service, work, relaying)
 
-        yield Served(port, settle)
+        known = routes(ready, ended) | (timely(service.clock, settle) if is_timely(settings) else {})
+        probes = await enter(answering(settings.metrics_listen, known))
+        await enter(under_way("jobs", jobs.run_jobs(work, service.sessions, service.clock), ended))
+        revoked = Revocations(service.clock)
+        port = await enter(
+            listening(
+                service.name,
+                service.contracts,
+                service.servicers,
+                settings,
+                clock=service.clock,
+                keys=service.keys,
+                revoked=revoked,
+            )
+        )
+        ready.set()
+        stack.callback(ready.clear)  # the first thing to happen on the way out
+        yield Served(port, probes, ended, settle)
+
+
+async def settled(service: Service, work: Sequence[Job], relaying: relay.Relay) -> int:
+    """Do what is due, and hand on what is stated by it, until there is nothing left to do."""
+    total = 0
+    while done := await jobs.settle(work, service.sessions, service.clock):
+        total += done
+    while await relaying.pending():
+        await asyncio.sleep(0.02)
+    return total
+
+
+def work_of(service: Service, settings: ServiceSettings) -> Sequence[Job]:
+    """The service's own jobs, and those that the chassis has for everyone."""
+    mailing = [mail.sender(settings), mail.forget_failed_mail] if settings.smtp_url else []
+    return [*service.jobs, *mailing, forget_old_requests]
 
 
 @asynccontextmanager
-async def listening(service: Service, settings: ServiceSettings) -> AsyncIterator[tuple[int, health.HealthServicer]]:
-    """The gRPC server and its health, until the block is left."""
-    revoked = Revocations(service.clock)
-    keys = service.keys or keys_of_identity(
-        channel(settings.identity_target, service_token=settings.service_token.value, name=service.name)
-    )
-    tokens = Tokens(keys, service.clock, revoked)
-    gate = Gate(policies(*service.contracts), tokens, Peers.read(settings.peers), service.clock)
-    server = grpc.aio.server(
-        interceptors=[Road(f"{service.name}.rapport.example", gate, checks(*service.contracts))], options=SERVER
-    )
-    for add, servicer in service.servicers:
-        add(servicer, server)
-    state = health.HealthServicer()
-    add_HealthServicer_to_server(state, server)
-    names = [one.full_name for file in service.contracts for one in file.services_by_name.values()]
-    reflection.enable_server_reflection([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
-    port = server.add_insecure_port(settings.listen)
-    await server.start()
+async def under_way(name: str, work: Coroutine[Any, Any, None], ended: asyncio.Event) -> AsyncIterator[None]:
+    """Do `work` beside the block, and end it with it. A service in which it fails cannot go on."""
+
+    def check(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("service_part_failed", type=name, exc_info=error)
+            ended.set()
+
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(check)
     try:
-        yield port, state
+        yield
     finally:
-        await state.enter_graceful_shutdown()
-        await server.stop(25)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+# What it answers for -------------------------------------------------------------------------------------------------
+
+
+def routes(ready: asyncio.Event, ended: asyncio.Event) -> dict[str, Route]:
+    async def metrics() -> Answer:
+        return Answer(exposition(), kind="text/plain; version=0.0.4; charset=utf-8")
+
+    async def healthz() -> Answer:
+        return told("ended", ok=False) if ended.is_set() else told("alive")
+
+    async def readyz() -> Answer:
+        return told("ready") if ready.is_set() else told("not ready", ok=False)
+
+    return {"GET /metrics": metrics, "GET /healthz": healthz, "GET /readyz": readyz}
+
+
+def told(text: str, *, ok: bool = True) -> Answer:
+    return Answer(f"{text}\n".encode(), "200 OK" if ok else "503 Service Unavailable")
+
+
+def is_timely(settings: ServiceSettings) -> bool:
+    """Whether time can be moved here, and so asked for: locally, with a test clock, for nobody else's ears."""
+    if not settings.test_clock:
+        return False
+    if not ip_address(settings.metrics_listen.rpartition(":")[0].strip("[]")).is_loopback:
+        raise SettingsError("RAPPORT_TEST_CLOCK is for one machine: RAPPORT_METRICS_LISTEN must be on 127.0.0.1.")
+    return True
+
+
+def timely(clock: Clock, settle: Callable[[], Awaitable[int]]) -> dict[str, Route]:
+    """What `./rapport clock` asks: the time, and to do all that is due by then."""
+
+    async def now() -> Answer:
+        return Answer(orjson.dumps({"now": clock()}), kind="application/json")
+
+    async def settle_all() -> Answer:
+        try:
+            work = await settle()
+        except TimeoutError:
+            return told("not settled", ok=False)
+        return Answer(orjson.dumps({"now": clock(), "work": work}), kind="application/json")
+
+    return {"GET /clock": now, "POST /settle": settle_all}
