@@ -85,4 +85,4 @@ def events() -> dict[str, Descriptor]:
 
 
 if __name__ == "__main__":
-    run(Settings, gateway)
+    run(gateway)

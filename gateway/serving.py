@@ -1,0 +1,114 @@
+"""The gateway as a process: from settings to an orderly end."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import orjson
+import structlog
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from chassis import log as logs
+from chassis import probes
+from chassis.bus import Bus
+from chassis.settings import SettingsError, load, shown
+from chassis.telemetry import PROCESS, exposition
+from chassis.time import clock_from
+from gateway.settings import Settings
+
+Compose = Callable[[Settings], AbstractAsyncContextManager[tuple[ASGIApp, Bus]]]
+GRACE = 20  # seconds for requests under way; streams end at once and are taken up elsewhere
+KEEP_ALIVE = 75
+MOST_CONNECTIONS = 2_000
+log = structlog.get_logger()
+
+
+def run(compose: Compose) -> None:
+    """`python -m gateway [--check]`."""
+    try:
+        settings = load(Settings)
+    except SettingsError as problem:
+        sys.exit(str(problem))
+    if "--check" in sys.argv[1:]:
+        sys.stdout.write(f"{shown(settings)}\n")
+        return
+    logs.configure(settings.log_format, service="gateway", replica=settings.replica)
+    PROCESS.labels("gateway", settings.replica, "").set(1)
+    uvloop.run(serve(settings, compose))
+
+
+async def serve(settings: Settings, compose: Compose) -> None:
+    host, _, port = settings.listen.rpartition(":")
+    draining = asyncio.Event()
+    async with compose(settings) as (app, line), probes.answering(settings.metrics_listen, vitals(settings, draining)):
+        server = Server(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=int(port),
+                http="httptools",
+                lifespan="off",
+                log_config=None,
+                access_log=False,  # its lines hold paths, which hold ids, and queries, which hold what people typed
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=GRACE,
+                limit_concurrency=MOST_CONNECTIONS,
+            )
+        )
+        serving = asyncio.create_task(server.serve(), name="http")
+        await asyncio.wait(
+            [serving, asyncio.ensure_future(told_to_end(draining)), line.ended], return_when="FIRST_COMPLETED"
+        )
+        draining.set()
+        log.info("draining", seconds=settings.drain_seconds)
+        if not serving.done():
+            await asyncio.sleep(settings.drain_seconds)  # until nobody is sent here any more
+            server.should_exit = True
+        await serving
+
+
+class Server(uvicorn.Server):
+    """Ends when we say: it is told by us, in order, and not by the signal."""
+
+    def capture_signals(self) -> "AbstractAsyncContextManager[None]":  # type: ignore[override]
+        import contextlib
+
+        return contextlib.nullcontext()  # type: ignore[return-value]
+
+
+async def told_to_end(draining: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(ending, draining.set)
+    await draining.wait()
+
+
+def vitals(settings: Settings, draining: asyncio.Event) -> dict[str, probes.Route]:
+    clock = clock_from(settings)
+
+    async def metrics() -> probes.Answer:
+        return probes.Answer(exposition())
+
+    async def alive() -> probes.Answer:
+        return probes.Answer(b"ok\n")
+
+    async def ready() -> probes.Answer:
+        return probes.Answer(b"draining\n", "503 Service Unavailable") if draining.is_set() else probes.Answer(b"ok\n")
+
+    async def now() -> probes.Answer:
+        told = {"now": clock().isoformat(), "pid": os.getpid()}
+        return probes.Answer(orjson.dumps(told), kind="application/json")
+
+    async def settle() -> probes.Answer:
+        return probes.Answer(orjson.dumps({"now": clock().isoformat(), "work": 0}), kind="application/json")
+
+    routes = {"GET /metrics": metrics, "GET /healthz": alive, "GET /readyz": ready}
+    return routes | ({"GET /clock": now, "POST /settle": settle} if settings.test_clock else {})

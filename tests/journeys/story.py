@@ -1,0 +1,378 @@
+"""The main job, told step by step: a visitor finds an answer, becomes a customer, is helped, and is forgotten.
+
+Each step asserts what it did. They stand in the order of the story, and share what came before in `Story`.
+"""
+
+import base64
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import httpx
+
+from deploy.local.people import password
+from deploy.local.plan import Plan
+from tests.journeys.people import Browser, Mailbox, Missing, Stream, done, eventually, new_key
+from tests.journeys.platform import advance, consume_late, find_left
+from tests.journeys.shop import Shop, paid, placed
+
+BONUS, PAID = 500, 40
+STATEMENT = "/pointsAccount/movements"
+PIXEL = base64.b64encode(
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89"
+    b"\0\0\0\rIDATx\x9cc\xfc\xff\xff?\0\x05\xfe\x02\xfe\xa7\x9a\xa0\xa0\0\0\0\0IEND\xaeB`\x82"
+).decode()
+
+
+@dataclass
+class Story:
+    """What the steps share."""
+
+    plan: Plan
+    store: httpx.AsyncClient
+    mailbox: Mailbox
+    shop: Shop
+    customer: Browser
+    agent: Browser
+    other: Browser
+    admin: Browser
+    canaries: dict[str, str] = field(default_factory=dict)
+    order: str = ""
+    ticket: str = ""
+    erasure: str = ""
+
+    def plant(self, name: str, form: str = "{}") -> str:
+        """A value that can be told from every other, to look for again."""
+        self.canaries[name] = form.format(f"canary{secrets.token_hex(8)}")
+        return self.canaries[name]
+
+
+Told = str
+Step = Callable[[Story], Awaitable[Told]]
+STEPS: list[tuple[str, Step]] = []
+
+
+def step(title: str) -> Callable[[Step], Step]:
+    def add(function: Step) -> Step:
+        STEPS.append((title, function))
+        return function
+
+    return add
+
+
+@step("A visitor searches the FAQ")
+async def search_faq(story: Story) -> Told:
+    found = await story.customer.get("/v1/articles:search?query=newsletter%20points")
+    titles = [article["title"] for article in found["articles"]]
+    assert titles, "nothing found about the newsletter's points"
+    nothing = await story.customer.get("/v1/articles:search?query=zyzzyva")
+    assert nothing["articles"] == [], "found what nobody wrote"
+    return f"{len(titles)} answers, the first: {titles[0]}"
+
+
+@step("Asks whether support is online, inside and outside the service times")
+async def ask_hours(story: Story) -> Told:
+    seen: dict[bool, datetime] = {}
+    for _ in range(4):
+        told = await story.customer.get("/v1/availability")
+        now, online = moment(told["asOfTime"]), told["online"]
+        assert online == expected_online(now), f"online={online} at {now}"
+        seen[online] = now
+        if len(seen) == 2:
+            break
+        change = moment(told["nextCloseTime"] if online else told["nextOpenTime"])
+        await advance(story.plan, change - now + timedelta(minutes=1))
+    assert len(seen) == 2, "the service times never changed"
+    eastern = ZoneInfo("America/New_York")
+    shown = {online: at.astimezone(eastern).strftime("%a %H:%M") for online, at in seen.items()}
+    return f"online {shown[True]}, offline {shown[False]} in New York"
+
+
+@step("Registers by the mail she gets")
+async def register(story: Story) -> Told:
+    email = story.plant("email", "{}@example.org")
+    before = done(await story.customer.call("POST", "/v1/registrations:begin", {"email": email}))
+    known = done(await story.customer.call("POST", "/v1/registrations:begin", {"email": "ravi@example.org"}))
+    assert before == known == {}, "the answer tells who has an account"
+    token = await story.mailbox.token(email, "/register")
+    name, secret = story.plant("display_name", "Ada {}"), secrets.token_urlsafe(12)
+    asked = {"token": token, "password": secret, "displayName": name, "photo": PIXEL}
+    user = await story.customer.post("/v1/registrations:complete", asked)
+    again = await story.customer.call("POST", "/v1/registrations:complete", asked)
+    assert again.reason == "LINK_INVALID", f"a link worked twice: {again.body}"
+    wrong = await story.customer.call("POST", "/session", {"email": email, "password": "not her password"})
+    assert (wrong.status, wrong.reason) == (401, "SIGN_IN_FAILED"), wrong.body
+    await story.customer.sign_in(email, secret)
+    assert story.customer.user == user["name"]
+    changed = {
+        "shippingAddress": {
+            "recipient": story.plant("recipient", "Ada {}"),
+            "lines": [story.plant("street", "{} Street 1")],
+            "postalCode": "10115",
+            "city": story.plant("city"),
+            "regionCode": "DE",
+        },
+        "billingAddress": {"recipient": story.canaries["recipient"], "lines": [story.plant("billing", "Lane {}")]},
+        "business": {
+            "kind": "DROPSHIPPER",
+            "company": story.plant("company", "{} Ltd"),
+            "website": story.plant("website", "https://{}.example.org"),
+        },
+    }
+    done(await story.customer.call("PATCH", f"/v1/{user['name']}", changed, if_match=f'"{user["etag"]}"'))
+    stale = await story.customer.call(
+        "PATCH", f"/v1/{user['name']}", {"displayName": "x"}, if_match=f'"{user["etag"]}"'
+    )
+    assert (stale.status, stale.reason) == (412, "ETAG_MISMATCH"), stale.body
+    photo = await story.customer.call("GET", f"/v1/{user['name']}/photo")
+    assert photo.body == base64.b64decode(PIXEL), "the photo came back changed"
+    return f"{user['name'][:14]}…, with photo, addresses and a dropshipping business"
+
+
+@step("Subscribes, confirms, and has exactly 500 R points; not 1000 after doing it again")
+async def subscribe(story: Story) -> Told:
+    email = story.canaries["email"]
+    for round in range(2):
+        done(await story.customer.call("POST", "/v1/subscriptions:begin", {"email": email}))
+        token = await story.mailbox.token(email, "/confirm", seen=round)
+        told = await story.customer.post("/v1/subscriptions:confirm", {"token": token})
+        assert told["bonus"] == ("ALREADY_GRANTED" if round else "GRANTED"), told
+        assert await balance(story) == BONUS, await balance(story)
+        if not round:
+            mail = (await story.mailbox.messages(email))[0]["headers"]
+            assert "List-Unsubscribe=One-Click" in mail["List-Unsubscribe-Post"], "no one-click unsubscribe"
+            where = re.search(r"<(http[^>]+)>", mail["List-Unsubscribe"])
+            assert where is not None
+            left = await story.store.post(httpx.URL(where[1]).raw_path.decode())
+            assert left.status_code == 200, left.text
+            assert (await story.customer.get(f"/v1/{story.customer.user}/subscription"))["state"] == "ENDED"
+    return f"{BONUS} R points, once"
+
+
+@step("Pays an order, and gains points")
+async def pay_order(story: Story) -> Told:
+    now, user = await platform_time(story), story.customer.user
+    number, other = f"A-{secrets.randbelow(10**6):06}", f"B-{secrets.randbelow(10**6):06}"
+    story.order = f"{user}/orders/{number}"
+    await story.shop.states(placed(user, number, PAID, now))
+    for _ in range(2):  # a shop that repeats itself gives nothing twice
+        await story.shop.states(paid(user, number, PAID, now))
+    await story.shop.calls(placed=placed(story.other.user, other, 7, now))
+
+    async def is_paid() -> bool:
+        orders = (await story.customer.get(f"/v1/{user}/orders"))["orders"]
+        return [(one["name"], one["state"]) for one in orders] == [(story.order, "PAID")]
+
+    await eventually(is_paid, "the paid order")
+    await eventually(lambda: equals(story, BONUS + PAID), "points for the order")
+    orders = await story.other.get(f"/v1/{story.other.user}/orders")
+    assert [one["name"] for one in orders["orders"]][:1] == [f"{story.other.user}/orders/{other}"]
+    return f"order {number} paid, {BONUS + PAID} R points"
+
+
+@step("Submits a ticket on that order")
+async def submit_ticket(story: Story) -> Told:
+    ticket = {
+        "order": story.order,
+        "kind": "CLAIM",
+        "title": story.plant("ticket_title", "Lamp broken {}"),
+        "body": story.plant("ticket_body", "It fell from the {} box."),
+    }
+    key, path = new_key(), f"/v1/{story.customer.user}/tickets"
+    made = await story.customer.post(path, ticket, key=key)
+    repeated = await story.customer.post(path, ticket, key=key)
+    assert made["name"] == repeated["name"], "pressing twice made two tickets"
+    reused = await story.customer.call("POST", path, ticket | {"kind": "QUERY"}, idempotency_key=key)
+    assert (reused.status, reused.reason) == (422, "REQUEST_ID_REUSED"), reused.body
+    story.ticket = made["name"]
+    return f"{made['kind'].lower()}, {made['state'].lower()}"
+
+
+@step("Is refused a ticket on somebody else's order")
+async def refuse_ticket(story: Story) -> Told:
+    theirs = (await story.other.get(f"/v1/{story.other.user}/orders"))["orders"][0]["name"]
+    ticket = {"order": theirs, "kind": "QUERY", "title": "Mine?", "body": "Mine?"}
+    refused = await story.customer.call("POST", f"/v1/{story.customer.user}/tickets", ticket)
+    assert refused.reason == "ORDER_NOT_FOUND", refused.body
+    intruding = await story.customer.call("GET", f"/v1/{story.other.user}/orders")
+    assert (intruding.status, intruding.reason) == (403, "FORBIDDEN"), intruding.body
+    snooping = await story.other.call("GET", f"/v1/{story.ticket}")
+    assert (snooping.status, snooping.reason) == (403, "FORBIDDEN"), snooping.body
+    return "ORDER_NOT_FOUND; FORBIDDEN to look at others'"
+
+
+@step("An agent answers; she sees it on her stream, after a reconnect too")
+async def hear_answer(story: Story) -> Told:
+    async with story.customer.events() as stream:
+        await answer(story, "We are sorry. A new lamp is on its way.")
+        await arrives(stream, story)
+        left_at = stream.last_id
+    await answer(story, "It was sent today.")
+    await story.customer.post(f"/v1/{story.ticket}/messages", {"body": story.plant("reply", "Thanks, {}!")})
+    async with story.customer.events(left_at) as stream:
+        sides = [(await stream.fact("rapport.support.v1.TicketReplied"))["event"]["side"] for _ in range(2)]
+    assert sides == ["STORE", "CUSTOMER"], f"missed or heard twice: {sides}"
+    messages = (await story.customer.get(f"/v1/{story.ticket}/messages"))["messages"]
+    assert len(messages) == 4, messages
+    return "2 answers heard, 1 of them while she was away"
+
+
+@step("Corrects her name, which reaches what was said before")
+async def rectify(story: Story) -> Told:
+    name = story.plant("new_name", "Ada {}")
+    done(await story.customer.call("PATCH", f"/v1/{story.customer.user}", {"displayName": name}))
+
+    async def everywhere() -> bool:
+        messages = (await story.customer.get(f"/v1/{story.ticket}/messages"))["messages"]
+        return {one["authorName"] for one in messages if one["side"] == "CUSTOMER"} == {name}
+
+    await eventually(everywhere, "her new name beside her messages")
+    return "identity and support agree"
+
+
+@step("Asks for her data, and gets every item planted above")
+async def export(story: Story) -> Told:
+    made = await story.customer.post(f"/v1/{story.customer.user}/exports", key=new_key())
+    answer = await story.customer.call("GET", f"/v1/{made['name']}:download")
+    copy = done(answer)
+    assert copy["complete"] is True
+    present = {name: value for name, value in story.canaries.items() if name != "display_name"}  # since corrected
+    text = str(copy)
+    missing = sorted(name for name, value in present.items() if value not in text)
+    assert not missing, f"not in the copy: {missing}"
+    rows = sum(len(rows) for tables in copy["holders"].values() for rows in tables.values())
+    map = await story.customer.get("/v1/dataMap")
+    columns = sum(len(one["holdings"]) for one in map["holders"])
+    return f"{rows} rows of {len(copy['holders'])} services; {len(present)} of {len(present)} planted items; {columns} kinds"
+
+
+@step("Deletes her account, and is signed out everywhere")
+async def delete_account(story: Story) -> Told:
+    gone = done(await story.customer.call("DELETE", f"/v1/{story.customer.user}"))
+    assert gone["state"] == "DELETING", gone
+    story.erasure = gone["erasure"]
+
+    async def is_out() -> bool:
+        return (await story.customer.call("GET", f"/v1/{story.customer.user}/orders")).status == 401
+
+    await eventually(is_out, "her session refused", patience=5)
+    return story.erasure[:17] + "…"
+
+
+@step("All holders acknowledge, and a scan of each finds nothing")
+async def acknowledge(story: Story) -> Told:
+    async def completed() -> Any:
+        told = await story.store.get(f"/v1/{story.erasure}")
+        receipt = told.json()
+        return receipt if receipt.get("state") == "COMPLETED" else None
+
+    receipt = await eventually(completed, "a completed erasure", patience=30)
+    answers = {one["holder"]: one for one in receipt["answers"]}
+    assert set(answers) == {f"holders/{name}" for name in ("identity", "support", "loyalty", "privacy")}, set(answers)
+    assert all(one["doneTime"] and one["verifyTime"] and not one["remaining"] for one in answers.values()), answers
+    erased = sum(int(count["rows"]) for one in answers.values() for count in one["outcomes"])
+    assert erased >= len(story.canaries), erased
+    return f"{len(answers)} holders, {erased} values erased or kept with a reason"
+
+
+@step("user.deleted reaches an internal consumer that started late")
+async def tell_latecomer(story: Story) -> Told:
+    event = await consume_late(story.plan, story.customer.user)
+    assert event.erasure == story.erasure, event
+    return "heard from the beginning of the stream"
+
+
+@step("The canary search finds nothing")
+async def search_canaries(story: Story) -> Told:
+    found, looked = await find_left(story.plan, story.canaries)
+    assert not found, "\n".join(map(str, found[:20]))
+    return f"{len(story.canaries)} canaries in {looked}; WAL and backups are the stated remainder"
+
+
+@step("The journal still balances")
+async def balance_books(story: Story) -> Told:
+    told = await story.admin.get("/v1/ledger:verify")
+    assert told["balanced"] is True, told
+    assert told["sumOfLegs"] == "0", told
+    return f"{told['entries']} entries, sum 0; {told['totals'].get('forfeited', '0')} points forfeited"
+
+
+@step("Registering again does not earn the bonus again")
+async def come_back(story: Story) -> Told:
+    email = story.canaries["email"]
+    visitor = Browser(story.store)
+    await visitor.post("/v1/registrations:begin", {"email": email})
+    token = await story.mailbox.token(email, "/register")
+    secret = secrets.token_urlsafe(12)
+    user = await visitor.post("/v1/registrations:complete", {"token": token, "password": secret, "displayName": "Ada"})
+    assert user["name"] != story.customer.user, "the erased account came back"
+    await visitor.sign_in(email, secret)
+    await visitor.post("/v1/subscriptions:begin", {"email": email})
+    told = await visitor.post("/v1/subscriptions:confirm", {"token": await story.mailbox.token(email, "/confirm")})
+    assert told["bonus"] == "ALREADY_GRANTED", told
+    account = await visitor.get(f"/v1/{user['name']}/pointsAccount")
+    assert account["available"] == "0", account
+    return "a new account, 0 points"
+
+
+# What steps are made of ----------------------------------------------------------------------------------------------
+
+
+async def begin(plan: Plan, store: httpx.AsyncClient, mail: httpx.AsyncClient) -> Story:
+    """The story's people at their places: the customer is nobody yet."""
+    agent, other, admin = Browser(store), Browser(store), Browser(store)
+    secret = password(plan)
+    await agent.sign_in("ravi@example.org", secret)
+    await other.sign_in("bo@example.org", secret)
+    await admin.sign_in("alma@example.org", secret)
+    return Story(plan, store, Mailbox(mail), Shop(plan), Browser(store), agent, other, admin)
+
+
+async def balance(story: Story) -> int:
+    return int((await story.customer.get(f"/v1/{story.customer.user}/pointsAccount"))["available"])
+
+
+async def equals(story: Story, points: int) -> bool:
+    return await balance(story) == points
+
+
+async def answer(story: Story, text: str) -> None:
+    await story.agent.post(f"/v1/{story.ticket}/messages", {"body": text}, key=str(uuid4()))
+
+
+async def arrives(stream: Stream, story: Story) -> None:
+    fact = await stream.fact("rapport.support.v1.TicketReplied")
+    if fact["event"]["ticket"] != story.ticket or fact["event"]["side"] != "STORE":
+        raise Missing("the agent's answer")
+    messages = (await story.customer.get(f"/v1/{story.ticket}/messages"))["messages"]
+    assert messages[-1]["side"] == "STORE", messages
+
+
+async def platform_time(story: Story) -> datetime:
+    return moment((await story.customer.get("/v1/availability"))["asOfTime"])
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).astimezone(UTC)
+
+
+HOLIDAYS = {"2026-11-26", "2026-12-25", "2027-01-01", "2027-01-18", "2027-02-15", "2027-05-31"}
+
+
+def expected_online(now: datetime) -> bool:
+    """The page's service times, read once more and independently: shifts of Monday to Thursday in New York, 21:00 to
+    23:30 and 01:00 to 06:00 of the morning after, except where the shift's day is a holiday."""
+    local = now.astimezone(ZoneInfo("America/New_York"))
+    minutes = local.hour * 60 + local.minute
+    if 21 * 60 <= minutes < 23 * 60 + 30:
+        day = local.date()
+    elif 60 <= minutes < 6 * 60:
+        day = local.date() - timedelta(days=1)
+    else:
+        return False
+    return day.weekday() < 4 and day.isoformat() not in HOLIDAYS
