@@ -6,6 +6,9 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from deploy.local.plan import Plan
 from deploy.local.ports import SERVICES, instances
 from deploy.local.state import State
@@ -25,9 +28,13 @@ def for_service(plan: Plan, service: str, instance: str) -> dict[str, str]:
         "RAPPORT_SMTP_URL": f"smtp://127.0.0.1:{plan.ports['smtp']}",
         "RAPPORT_MAIL_FROM": MAIL_FROM,
     }
-    if service == "loyalty":
-        told["RAPPORT_BONUS_KEY_FILE"] = str(state.secret("bonus-key", hex_key))
-        told["RAPPORT_PUBLIC_URL"] = plan.urls["store"]
+    match service:
+        case "identity":
+            told["RAPPORT_PUBLIC_URL"] = plan.urls["store"]
+            told["RAPPORT_SIGNING_KEY_FILE"] = str(state.secret("signing-key", signing_key))
+        case "loyalty":
+            told["RAPPORT_PUBLIC_URL"] = plan.urls["store"]
+            told["RAPPORT_BONUS_KEY_FILE"] = str(state.secret("bonus-key", hex_key))
     return told
 
 
@@ -104,3 +111,9 @@ def database_url(plan: Plan, service: str) -> str:
 
 def hex_key() -> str:
     return secrets.token_hex(32)
+
+
+def signing_key() -> str:
+    """An Ed25519 key in PEM."""
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import ports as places
-from deploy.local.plan import Plan
+from deploy.local.plan import Plan, saved
 from deploy.local.processes import python, table
 from deploy.local.settings import Outside
 from deploy.local.state import State
@@ -136,6 +136,13 @@ def launch(plan: Plan, outside: Outside, say: Say, *, detached: bool) -> Platfor
         with supervisor.stdin as told:
             told.write(plan.text())
     return Platform(plan, supervisor, say)
+
+
+def running(state: State) -> Plan:
+    """The plan of the platform that runs, or a sentence about how to start it."""
+    if state.supervisor() is None:
+        raise LocalError("It is not running. Type: ./rapport up")
+    return saved(state.plan)
 
 
 def stop(state: State) -> bool:

@@ -24,10 +24,6 @@ class Plan:
         return State(self.folder)
 
     @property
-    def file(self) -> Path:
-        return self.folder / "secrets/plan.json"
-
-    @property
     def own_engines(self) -> bool:
         """Only on engines that we started ourselves may time be moved and data be thrown away."""
         return not (self.database_url or self.nats_url)
@@ -53,6 +49,6 @@ class Plan:
 
 
 def saved(file: Path) -> Plan:
-    """The plan as the supervisor keeps it, among the secrets: the URL of a server has a password in it."""
+    """The plan as the supervisor keeps it."""
     found: dict[str, Any] = json.loads(file.read_text())
     return Plan(**found | {"folder": Path(found["folder"]), "only": tuple(found["only"])})

@@ -58,7 +58,7 @@ def engines(plan: Plan) -> list[Process]:
         rows.append(
             Process(
                 name="postgres",
-                command=python("deploy.local.postgres", plan.file),
+                command=python("deploy.local.postgres", plan.state.plan),
                 rank=ENGINES,
                 ready=f"postgres://127.0.0.1:{ports['postgres']}",
                 says=f"PostgreSQL 18{dot()}port {ports['postgres']}",
@@ -70,7 +70,7 @@ def engines(plan: Plan) -> list[Process]:
         rows.append(
             Process(
                 name="nats",
-                command=python("deploy.local.nats", plan.file),
+                command=python("deploy.local.nats", plan.state.plan),
                 rank=ENGINES,
                 ready=f"http://127.0.0.1:{ports['nats-monitor']}/healthz?js-enabled-only=true",
                 says=f"NATS with JetStream{dot()}port {ports['nats']}",
@@ -93,7 +93,7 @@ def sink(plan: Plan) -> Process:
 def preparation(plan: Plan) -> Process:
     return Process(
         name="prepare",
-        command=python("deploy.local.prepare", plan.file),
+        command=python("deploy.local.prepare", plan.state.plan),
         rank=PREPARATION,
         after=[engine.name for engine in engines(plan)],
     )

@@ -45,6 +45,11 @@ class State:
         return self.folder / "clock"
 
     @property
+    def plan(self) -> Path:
+        """The plan that runs, among the secrets: the URL of a server has a password in it."""
+        return self.folder / "secrets/plan.json"
+
+    @property
     def mailbox(self) -> Path:
         return self.folder / "mail"
 

@@ -232,7 +232,7 @@ def main(folder: Path) -> None:
         print(json.dumps({"what": "taken"}), flush=True)
         return
     with lock:
-        plan = saved(State(folder).told("plan.json", sys.stdin.read()))
+        plan = saved(State(folder).told(State(folder).plan.name, sys.stdin.read()))
         sys.exit(0 if asyncio.run(Supervisor(plan, table(plan)).run()) else 1)
 
 

@@ -1,4 +1,3 @@
-import asyncio
 import json
 import os
 import time
@@ -7,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import launch
+from deploy.local.furnish import furnish
 from deploy.local.launch import Platform
 from deploy.local.plan import Plan
 from deploy.local.settings import Outside
-from deploy.local.state import CLONE, State
+from deploy.local.state import State
 from deploy.local.terminal import LocalError, columns, dot, step
 
 
@@ -67,25 +67,6 @@ def ended(platform: Platform, say: launch.Say) -> None:
         platform.supervisor.kill()
         platform.supervisor.wait()
     say(step("down", "everything has stopped, the data is kept", time.monotonic() - start))
-
-
-def furnish(platform: Platform) -> dict[str, Any]:
-    """The store's data, and people to try it with."""
-    plan = platform.plan
-    if plan.only:
-        return {}
-    start = time.monotonic()
-    from deploy.local import people
-    from deploy.local.apply import apply
-
-    platform.step("store", apply(plan, CLONE / "deploy/store"), time.monotonic() - start)
-    if not plan.own_engines:
-        platform.say(step("people", "none: they are made only on engines of our own"))
-        return {}
-    start = time.monotonic()
-    made = asyncio.run(people.make(plan))
-    platform.step("people", ", ".join(one["name"] for one in made), time.monotonic() - start)
-    return {"people": made, "password": people.password(plan)}
 
 
 def shown(plan: Plan, people: dict[str, Any], seconds: float, *, detached: bool) -> str:

@@ -1,0 +1,50 @@
+import re
+from argparse import Namespace
+from datetime import datetime, timedelta
+
+import httpx
+
+from chassis.time import TestClock
+from deploy.local import launch
+from deploy.local.plan import Plan
+from deploy.local.settings import Outside
+from deploy.local.terminal import LocalError
+
+UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+DURATION = re.compile(r"(?:\d+[wdhms])+")
+MOST_ROUNDS = 200
+PATIENCE = 60.0
+
+
+def command(asked: Namespace, _: Outside) -> int:
+    plan = launch.running(asked.state)
+    if not plan.own_engines:
+        raise LocalError("time can be moved only on engines that ./rapport started itself.")
+    if asked.action == "advance":
+        print(f"{advance(plan, duration(asked.duration)):%Y-%m-%d %H:%M:%S} UTC, and all work due by now is done.")
+    else:
+        print(f"{TestClock(plan.state.clock)():%Y-%m-%d %H:%M:%S} UTC")
+    return 0
+
+
+def duration(text: str) -> timedelta:
+    if not DURATION.fullmatch(text):
+        raise LocalError(f"{text} is no duration. Type one as 30d, 2h or 1d12h: weeks, days, hours, minutes, seconds.")
+    parts = re.findall(r"(\d+)([wdhms])", text)
+    return sum((timedelta(**{UNITS[unit]: int(number)}) for number, unit in parts), timedelta())
+
+
+def advance(plan: Plan, by: timedelta) -> datetime:
+    """Move the platform's time forward. When it returns, every process reports the new time and nothing is due."""
+    now = TestClock(plan.state.clock).advance(by)
+    with httpx.Client(timeout=PATIENCE) as client:
+        processes = plan.metrics()
+        for name, address in processes.items():
+            told = datetime.fromisoformat(client.get(f"{address}/clock").raise_for_status().json()["now"])
+            if told < now:
+                raise LocalError(f"{name} did not follow the clock. Type: ./rapport logs {name}")
+        for _ in range(MOST_ROUNDS):  # what one process does may give another something to do
+            answers = [client.post(f"{address}/settle").raise_for_status() for address in processes.values()]
+            if not sum(answer.json()["work"] for answer in answers):
+                return now
+    raise LocalError("work due at the new time does not come to an end. Type: ./rapport logs")

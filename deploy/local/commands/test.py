@@ -1,0 +1,20 @@
+import shutil
+import subprocess
+import sys
+from argparse import Namespace
+
+from deploy.local.settings import Outside
+from deploy.local.state import CLONE
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def command(asked: Namespace, outside: Outside) -> int:
+    """The tests, two at a time, each on engines of its own. What is given beside is pytest's."""
+    left_out = [] if asked.long else ["long"]
+    if not any(map(shutil.which, BROWSERS)):
+        left_out.append("browser")
+        print("Browser tests are skipped: there is no chromium here. On Debian: apt install chromium", flush=True)
+    options = ["-n", "2", "--dist", "loadgroup", "-m", " and ".join(f"not {one}" for one in left_out)]
+    arguments = [sys.executable, "-m", "pytest", *options, *asked.rest]
+    return subprocess.run(arguments, cwd=CLONE, env=dict(outside.inherited), check=False).returncode
