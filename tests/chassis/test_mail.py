@@ -1,6 +1,8 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -70,16 +72,24 @@ class Provider:
             self.server.close()
 
 
-@pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
-    provider = Provider()
-    yield provider
-    provider.close()
+@asynccontextmanager
+async def at(provider: Provider) -> AsyncIterator[Server]:
+    """Where `provider` listens, until the block is left."""
+    try:
+        yield Server("127.0.0.1", await provider.listen(), None, Secret(""), False, "shop@store.example.org")
+    finally:
+        provider.close()
 
 
 @pytest.fixture
-async def server(provider: Provider) -> Server:
-    return Server("127.0.0.1", await provider.listen(), None, Secret(""), False, "shop@store.example.org")
+def provider() -> Provider:
+    return Provider()
+
+
+@pytest.fixture
+async def server(provider: Provider) -> AsyncIterator[Server]:
+    async with at(provider) as server:
+        yield server
 
 
 async def post(sessions: Sessions, to: str = "ada@example.org", template: str = "welcome", **more: str) -> None:
@@ -243,14 +253,30 @@ async def test_a_server_that_goes_away_midway_leaves_the_mail_waiting(sessions: 
             return ""
 
     leaving = Leaving()
-    server = Server("127.0.0.1", await leaving.listen(), None, Secret(""), False, "shop@store.example.org")
-    await post(sessions, to="ada@example.org")
-    await post(sessions, to="ravi@example.org")
-    assert await hand_over(server, sessions, later()) == 1
-    assert sorted(await rows(sessions)) == [("WAITING", 0), ("WAITING", 1)]
-    assert await settle([mailing(server)], sessions, lambda: later() + RETRIES[0]) == 2
-    assert set(leaving.recipients) == {"ada@example.org", "ravi@example.org"}
-    leaving.close()
+    async with at(leaving) as server:
+        await post(sessions, to="ada@example.org")
+        await post(sessions, to="ravi@example.org")
+        assert await hand_over(server, sessions, later()) == 1
+        assert sorted(await rows(sessions)) == [("WAITING", 0), ("WAITING", 1)]
+        assert await settle([mailing(server)], sessions, lambda: later() + RETRIES[0]) == 2
+        assert set(leaving.recipients) == {"ada@example.org", "ravi@example.org"}
+
+
+async def test_with_a_server_that_stopped_answering_no_other_mail_is_tried(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(Provider):
+        async def handle_DATA(self, *_: Any) -> str:
+            await asyncio.Event().wait()
+            return ""
+
+    monkeypatch.setattr(mail, "HAND_OVER_SECONDS", 0.2)
+    silent = Silent()
+    async with at(silent) as server:
+        await post(sessions, to="ada@example.org")
+        await post(sessions, to="ravi@example.org")
+        assert await hand_over(server, sessions, later()) == 1
+        assert sorted(await rows(sessions)) == [("WAITING", 0), ("WAITING", 1)]
 
 
 async def test_an_erasure_waits_for_the_mail_that_is_leaving(
@@ -265,9 +291,7 @@ async def test_an_erasure_waits_for_the_mail_that_is_leaving(
             await go_on.wait()
             return await super().handle_DATA(*said)
 
-    slow = Slow()
-    there = Server("127.0.0.1", await slow.listen(), None, Secret(""), False, "shop@store.example.org")
-    async with asyncio.timeout(20):
+    async with at(Slow()) as there, asyncio.timeout(20):
         leaving = asyncio.create_task(hand_over(there, sessions, later()))
         await arrived.wait()
         erasing = asyncio.create_task(erase(sessions))
@@ -277,7 +301,6 @@ async def test_an_erasure_waits_for_the_mail_that_is_leaving(
         go_on.set()
         assert await leaving == 1
         assert await erasing == 0
-    slow.close()
 
 
 async def erase(sessions: Sessions) -> int:
@@ -292,13 +315,12 @@ async def test_a_batch_has_an_end(sessions: Sessions, server: Server, provider: 
     assert [await hand_over(server, sessions, later()) for _ in range(3)] == [BATCH, 3, 0]
 
 
-async def test_we_say_who_we_are_where_a_user_is_given(sessions: Sessions, provider: Provider) -> None:
+async def test_we_say_who_we_are_where_a_user_is_given(sessions: Sessions, server: Server, provider: Provider) -> None:
     await post(sessions)
-    port = await provider.listen()
-    server = Server("127.0.0.1", port, "me@store", Secret("sesame"), False, "shop@store.example.org")
-    await hand_over(server, sessions, later())
+    known = replace(server, user="me@store", password=Secret("sesame"))
+    await hand_over(known, sessions, later())
     assert provider.login == (b"me@store", b"sesame")
-    assert "sesame" not in repr(server)
+    assert "sesame" not in repr(known)
 
 
 @pytest.mark.parametrize(
