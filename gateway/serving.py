@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 
 import orjson
 import structlog
@@ -17,7 +17,7 @@ from chassis import log as logs
 from chassis import probes
 from chassis.bus import Bus
 from chassis.settings import SettingsError, load, shown
-from chassis.telemetry import PROCESS, exposition
+from chassis.telemetry import exposition, started
 from chassis.time import clock_from
 from gateway.settings import Settings
 
@@ -38,7 +38,7 @@ def run(compose: Compose) -> None:
         sys.stdout.write(f"{shown(settings)}\n")
         return
     logs.configure(settings.log_format, service="gateway", replica=settings.replica)
-    PROCESS.labels("gateway", settings.replica, "").set(1)
+    started("gateway", settings.replica)
     uvloop.run(serve(settings, compose))
 
 
@@ -64,9 +64,8 @@ async def serve(settings: Settings, compose: Compose) -> None:
             )
         )
         serving = asyncio.create_task(server.serve(), name="http")
-        await asyncio.wait(
-            [serving, asyncio.ensure_future(told_to_end(draining)), line.ended], return_when="FIRST_COMPLETED"
-        )
+        ends = [serving, asyncio.create_task(told_to_end(draining)), line.ended]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         draining.set()
         log.info("draining", seconds=settings.drain_seconds)
         if not serving.done():
@@ -78,10 +77,8 @@ async def serve(settings: Settings, compose: Compose) -> None:
 class Server(uvicorn.Server):
     """Ends when we say: it is told by us, in order, and not by the signal."""
 
-    def capture_signals(self) -> "AbstractAsyncContextManager[None]":  # type: ignore[override]
-        import contextlib
-
-        return contextlib.nullcontext()  # type: ignore[return-value]
+    def capture_signals(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 async def told_to_end(draining: asyncio.Event) -> None:
@@ -110,5 +107,5 @@ def vitals(settings: Settings, draining: asyncio.Event) -> dict[str, probes.Rout
     async def settle() -> probes.Answer:
         return probes.Answer(orjson.dumps({"now": clock().isoformat(), "work": 0}), kind="application/json")
 
-    routes = {"GET /metrics": metrics, "GET /healthz": alive, "GET /readyz": ready}
+    routes: dict[str, probes.Route] = {"GET /metrics": metrics, "GET /healthz": alive, "GET /readyz": ready}
     return routes | ({"GET /clock": now, "POST /settle": settle} if settings.test_clock else {})

@@ -1,8 +1,8 @@
 """Whether something of a person is left anywhere: the proof that an erasure happened, and not only its receipt.
 
-A canary is a value that was planted once and can be told from every other text. It is looked for as it is (in any letter
-case), in base64 (at each of the three alignments it can stand at), in hex, and URL-quoted, in every file that the
-platform writes and in a dump of every database. WAL archives and backups are the stated remainder: they hold the
+A canary is a value that was planted once and can be told from every other text. It is looked for as it is (in any
+letter case), in base64 (at each of the three alignments it can stand at), in hex, and URL-quoted, in every file that
+the platform writes and in a dump of every database. WAL archives and backups are the stated remainder: they hold the
 person until they are rotated out, and so pg_wal is not read.
 """
 

@@ -30,14 +30,8 @@ async def tell(plan: Plan, *, as_json: bool) -> int:
                 told, problem = "", "".join(traceback.format_exception(error)).strip()
             seconds = time.monotonic() - began
             if as_json:
-                shown = {
-                    "step": number,
-                    "title": title,
-                    "held": not problem,
-                    "told": told,
-                    "seconds": round(seconds, 3),
-                }
-                print(json.dumps(shown | ({"problem": problem} if problem else {})), flush=True)
+                shown = {"step": number, "title": title, "held": not problem, "told": told, "problem": problem}
+                print(json.dumps(shown | {"seconds": round(seconds, 3)}), flush=True)
             else:
                 print(line(f"{number:2}  {title}", "", seconds, good=not problem), flush=True)
                 print(f"       {told or problem}", flush=True)

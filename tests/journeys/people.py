@@ -18,7 +18,7 @@ PATIENCE = 15.0  # seconds until what was promised to come has come
 T = TypeVar("T")
 
 
-class Missing(AssertionError):
+class Missing(AssertionError):  # noqa: N818 - names what is
     """What should have come did not."""
 
 

@@ -16,7 +16,7 @@ from deploy.local.commands import clock
 from deploy.local.credentials import admin_url, for_nats
 from deploy.local.plan import Plan
 from deploy.local.ports import SERVICES
-from deploy.local.postgres import program
+from deploy.local.postgres import INSTALLED, WHEEL
 from tests.journeys.canary import Finding, Search
 from tests.journeys.people import Missing
 
@@ -57,25 +57,33 @@ async def find_left(plan: Plan, canaries: Mapping[str, str]) -> tuple[list[Findi
     search = Search(canaries)
     found: list[Finding] = []
     for service in SERVICES:
-        url = database_of(plan, service)
-        found += await asyncio.to_thread(lambda one=service, at=url: list(search.dump(program("pg_dump"), at, one)))
+        found += await asyncio.to_thread(in_dump, search, plan, service)
     for sink in ("logs", "mail", "tmp", "nats"):
-        found += await asyncio.to_thread(lambda one=sink: list(search.files(one, plan.folder / one)))
+        found += await asyncio.to_thread(in_files, search, plan, sink)
     await rewrite(plan)
-    found += await asyncio.to_thread(lambda: list(search.files("postgres", plan.folder / "postgres")))
+    found += await asyncio.to_thread(in_files, search, plan, "postgres")
     files, size = measured(plan.folder)
     return found, f"{len(SERVICES)} dumps and {files} files of {size >> 20} MB"
+
+
+def in_dump(search: Search, plan: Plan, service: str) -> list[Finding]:
+    pg_dump = WHEEL / INSTALLED / "bin/pg_dump"
+    return list(search.dump(pg_dump, database_of(plan, service), service))
+
+
+def in_files(search: Search, plan: Plan, sink: str) -> list[Finding]:
+    return list(search.files(sink, plan.folder / sink))
 
 
 async def rewrite(plan: Plan) -> None:
     """Have PostgreSQL write its tables anew, so that deleted rows are in no file but the write-ahead log's."""
     for service in (*SERVICES, "postgres"):
-        connection = await asyncpg.connect(database_of(plan, service))
+        connection = await asyncpg.connect(database_of(plan, service))  # type: ignore[no-untyped-call]
         try:
             await connection.execute("VACUUM FULL")
         finally:
             await connection.close()
-    connection = await asyncpg.connect(database_of(plan, "postgres"))
+    connection = await asyncpg.connect(database_of(plan, "postgres"))  # type: ignore[no-untyped-call]
     try:
         await connection.execute("CHECKPOINT")
         await connection.execute("SELECT pg_switch_wal()")

@@ -1,6 +1,8 @@
 """The shop's own systems, which tell what they know of orders by message or by call."""
 
+import asyncio
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -24,8 +26,7 @@ class Shop:
     async def states(self, event: Message) -> None:
         """State a fact on ingress.commerce, and return when NATS has it."""
         told = for_nats(self.plan, "shop")
-        with open(told["RAPPORT_NATS_PASSWORD_FILE"]) as file:
-            password = file.read()
+        password = await asyncio.to_thread(Path(told["RAPPORT_NATS_PASSWORD_FILE"]).read_text)
         user = told["RAPPORT_NATS_USER"]
         client = await nats.connect(
             told["RAPPORT_NATS_URL"], user=user, password=password, inbox_prefix=f"_INBOX_{user}".encode()

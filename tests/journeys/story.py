@@ -125,9 +125,8 @@ async def register(story: Story) -> Told:
         },
     }
     done(await story.customer.call("PATCH", f"/v1/{user['name']}", changed, if_match=f'"{user["etag"]}"'))
-    stale = await story.customer.call(
-        "PATCH", f"/v1/{user['name']}", {"displayName": "x"}, if_match=f'"{user["etag"]}"'
-    )
+    changed = {"displayName": "x"}
+    stale = await story.customer.call("PATCH", f"/v1/{user['name']}", changed, if_match=f'"{user["etag"]}"')
     assert (stale.status, stale.reason) == (412, "ETAG_MISMATCH"), stale.body
     photo = await story.customer.call("GET", f"/v1/{user['name']}/photo")
     assert photo.body == base64.b64decode(PIXEL), "the photo came back changed"
@@ -137,13 +136,13 @@ async def register(story: Story) -> Told:
 @step("Subscribes, confirms, and has exactly 500 R points; not 1000 after doing it again")
 async def subscribe(story: Story) -> Told:
     email = story.canaries["email"]
-    for round in range(2):
+    for turn in range(2):
         done(await story.customer.call("POST", "/v1/subscriptions:begin", {"email": email}))
-        token = await story.mailbox.token(email, "/confirm", seen=round)
+        token = await story.mailbox.token(email, "/confirm", seen=turn)
         told = await story.customer.post("/v1/subscriptions:confirm", {"token": token})
-        assert told["bonus"] == ("ALREADY_GRANTED" if round else "GRANTED"), told
+        assert told["bonus"] == ("ALREADY_GRANTED" if turn else "GRANTED"), told
         assert await balance(story) == BONUS, await balance(story)
-        if not round:
+        if not turn:
             mail = (await story.mailbox.messages(email))[0]["headers"]
             assert "List-Unsubscribe=One-Click" in mail["List-Unsubscribe-Post"], "no one-click unsubscribe"
             where = re.search(r"<(http[^>]+)>", mail["List-Unsubscribe"])
@@ -246,9 +245,11 @@ async def export(story: Story) -> Told:
     missing = sorted(name for name, value in present.items() if value not in text)
     assert not missing, f"not in the copy: {missing}"
     rows = sum(len(rows) for tables in copy["holders"].values() for rows in tables.values())
-    map = await story.customer.get("/v1/dataMap")
-    columns = sum(len(one["holdings"]) for one in map["holders"])
-    return f"{rows} rows of {len(copy['holders'])} services; {len(present)} of {len(present)} planted items; {columns} kinds"
+    held = await story.customer.get("/v1/dataMap")
+    columns = sum(len(one["holdings"]) for one in held["holders"])
+    return (
+        f"{rows} rows of {len(copy['holders'])} services, {len(present)} planted items in them; {columns} kinds of data"
+    )
 
 
 @step("Deletes her account, and is signed out everywhere")
