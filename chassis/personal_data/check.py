@@ -3,11 +3,8 @@
 python -m chassis.personal_data.check      every contract and every service's tables
 """
 
-import pkgutil
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import import_module
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
@@ -28,7 +25,6 @@ from chassis.personal_data.holdings import (
     leaves,
     name_of,
     subjects,
-    tables_of,
     target,
 )
 from chassis.personal_data.retention import Schedule
@@ -238,38 +234,3 @@ def nest(message: Descriptor) -> Iterator[Descriptor]:
     for inner in message.nested_types:
         if not inner.GetOptions().map_entry:
             yield from nest(inner)
-
-
-# Everything ----------------------------------------------------------------------------------------------------------
-
-
-def every_contract() -> list[FileDescriptor]:
-    import rapport
-
-    modules = pkgutil.walk_packages(rapport.__path__, "rapport.")
-    return [import_module(one.name).DESCRIPTOR for one in modules if one.name.endswith("_pb2")]
-
-
-def main() -> int:
-    from chassis.migrations import models_of
-
-    schedule, contracts = retention.load(), every_contract()
-    services = [one.name for one in pkgutil.iter_modules(import_module("services").__path__)]
-    tables = [table for service in services for table in tables_of(models_of(service))]
-    try:
-        check(tables, contracts, schedule)
-    except Undeclared as problems:
-        sys.stdout.write(f"{problems}\n")
-        return 1
-    held = {one.name for table in tables for one in holdings(table)}
-    fields = [field for file in contracts for message in messages_of(file) for field in message.fields]
-    personal = [field for field in fields if rules_on(field) is not None]
-    sys.stdout.write(
-        f"{len(contracts)} contracts, {len(personal)} of {len(fields)} fields personal; "
-        f"{len(services)} services, {len(tables)} tables, {len(held)} columns hold people. All declared.\n"
-    )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
