@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 
 import orjson
 import structlog
@@ -37,7 +37,7 @@ def run(compose: Compose) -> None:
     if "--check" in sys.argv[1:]:
         sys.stdout.write(f"{shown(settings)}\n")
         return
-    logs.configure(settings.log_format, service="gateway", replica=settings.replica)
+    logs.configure("gateway", settings.replica, settings.log_format)
     started("gateway", settings.replica)
     uvloop.run(serve(settings, compose))
 
@@ -77,8 +77,9 @@ async def serve(settings: Settings, compose: Compose) -> None:
 class Server(uvicorn.Server):
     """Ends when we say: it is told by us, in order, and not by the signal."""
 
-    def capture_signals(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 async def told_to_end(draining: asyncio.Event) -> None:

@@ -247,9 +247,7 @@ async def export(story: Story) -> Told:
     rows = sum(len(rows) for tables in copy["holders"].values() for rows in tables.values())
     held = await story.customer.get("/v1/dataMap")
     columns = sum(len(one["holdings"]) for one in held["holders"])
-    return (
-        f"{rows} rows of {len(copy['holders'])} services, {len(present)} planted items in them; {columns} kinds of data"
-    )
+    return f"{rows} rows of {len(copy['holders'])} services, {len(present)} planted items in them; {columns} kinds"
 
 
 @step("Deletes her account, and is signed out everywhere")
