@@ -29,7 +29,7 @@ from chassis.personal_data.holdings import key
 OUR_WORDS = frozenset(
     {
         *("event", "level", "logger", "timestamp", "exception", "reason", "code", "service", "replica"),
-        *("method", "request_id", "trace_id", "span_id", "route", "peer"),
+        *("method", "request_id", "trace_id", "span_id", "parent_id", "route", "peer"),
         *("type", "kind", "error", "state", "handler", "stream", "consumer", "job", "lease", "holder", "kid"),
         *("table", "column"),
     }
