@@ -6,7 +6,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, case, cast, delete, func, literal, or_, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Row, case, cast, delete, func, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -36,7 +36,7 @@ async def put_category(session: AsyncSession, *, slug: str, title: str, rank: in
 
 async def articles(
     session: AsyncSession, category: str | None, *, after: tuple[int, str, int, str] | None, limit: int
-) -> Sequence[tuple[Article, Category]]:
+) -> Sequence[Row[Article, Category]]:
     """The articles of a category, or of all, in the store's order."""
     place = (Category.rank, Category.slug, Article.rank, Article.slug)
     query = select(Article, Category).join_from(Article, Category).order_by(*place).limit(limit)
@@ -46,7 +46,7 @@ async def articles(
         query = query.where(Article.category_slug == category)
     if after:
         query = query.where(tuple_(*place) > after)
-    return (await session.execute(query)).tuples().all()
+    return (await session.execute(query)).all()
 
 
 async def article(session: AsyncSession, category: str, slug: str) -> Article:
@@ -93,7 +93,7 @@ Place = tuple[int, str, str]  # the score, negated so that the best comes first,
 
 async def search(
     session: AsyncSession, question: str, *, after: Place | None, limit: int
-) -> Sequence[tuple[Article, int]]:
+) -> Sequence[Row[Article, int]]:
     """The articles that answer `question`, best first: those with all of its words, then with some. The last word may
     be unfinished; where nothing is found, words are taken for the most similar ones there are."""
     words = WORD.findall(question.lower())[:MOST_WORDS]
@@ -103,7 +103,7 @@ async def search(
 
 async def matching(
     session: AsyncSession, words: Sequence[str], language: str, *, after: Place | None, limit: int
-) -> Sequence[tuple[Article, int]]:
+) -> Sequence[Row[Article, int]]:
     if not words:
         return []
     wanted = [*words[:-1], f"{words[-1]}:*"]  # words hold letters and digits alone, so this is always a query
@@ -112,7 +112,7 @@ async def matching(
     query = select(Article, order[0]).where(Article.search.bool_op("@@")(any_word)).order_by(*order).limit(limit)
     if after:
         query = query.where(tuple_(*order) > after)
-    return (await session.execute(query)).tuples().all()
+    return (await session.execute(query)).all()
 
 
 def score(any_word: ColumnElement[Any], every_word: ColumnElement[Any]) -> ColumnElement[int]:

@@ -25,8 +25,8 @@ async def of(session: AsyncSession, ticket: UUID, *, after: tuple[int] | None, l
 
 async def unnamed_authors(session: AsyncSession) -> Sequence[UUID]:
     """Some of those whose name identity could not say when they wrote."""
-    unnamed = select(Message.author_id).where(Message.author_name.is_(None)).distinct()
-    return (await session.scalars(unnamed.limit(BATCH))).all()
+    unnamed = select(Message.author_id).where(Message.author_name.is_(None)).distinct().limit(BATCH)
+    return [author for author in await session.scalars(unnamed) if author is not None]
 
 
 async def rename_author(session: AsyncSession, author: UUID, name: str) -> int:

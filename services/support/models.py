@@ -146,6 +146,10 @@ class Order(Base):
 # Tickets -------------------------------------------------------------------------------------------------------------
 
 
+# What is left of an erased person's rows speaks of nobody.
+TALKED = Personal(category=Data.USER_UNIQUE_ID, purpose=Purpose.SUPPORT, on_erasure=Personal.ANONYMISE)
+
+
 class TicketKind(PythonEnum):
     """As rapport.support.v1.Ticket.Kind."""
 
@@ -173,7 +177,7 @@ class Side(PythonEnum):
 
 
 class Ticket(Base):
-    """A conversation about an order. What is left of an erased customer's: that there was one, and how it went."""
+    """A conversation about an order. Of an erased customer's, that there was one is left, and how it went."""
 
     __tablename__ = "ticket"
     __table_args__ = (
@@ -188,7 +192,7 @@ class Ticket(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    customer_id: Mapped[UUID] = subject(index=False)
+    customer_id: Mapped[UUID | None] = subject(TALKED, index=False)
     order_number: Mapped[str | None] = personal(
         Personal(category=Data.USER_BEHAVIOR_PURCHASE_HISTORY, purpose=Purpose.SUPPORT)
     )
@@ -219,8 +223,8 @@ class Message(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     ticket_id: Mapped[UUID] = mapped_column(ForeignKey("ticket.id"))
     number: Mapped[int]
-    customer_id: Mapped[UUID] = subject()
-    author_id: Mapped[UUID] = subject()
+    customer_id: Mapped[UUID | None] = subject(TALKED)
+    author_id: Mapped[UUID | None] = subject(TALKED)
     side: Mapped[Side] = mapped_column(Enum(Side, name="side"))
     body: Mapped[str | None] = personal("rapport.support.v1.Message.body", of="customer_id")
     # NULL until identity has said it.

@@ -8,7 +8,7 @@ from uuid import UUID
 from rapport.support.v1 import events_pb2 as events
 from rapport.support.v1.support_pb2 import Message as MessagePb
 from rapport.support.v1.support_pb2 import Ticket as TicketPb
-from sqlalchemy import Select, exists, select, tuple_
+from sqlalchemy import Row, Select, exists, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.etags import check_etag
@@ -188,9 +188,9 @@ async def add_message(
 # Reading -------------------------------------------------------------------------------------------------------------
 
 
-async def get(session: AsyncSession, customer: UUID, id: UUID) -> tuple[Ticket, Message]:
+async def get(session: AsyncSession, customer: UUID, id: UUID) -> Row[Ticket, Message]:
     """A ticket of the customer with its first message, or refuse because there is none."""
-    found = (await session.execute(whole().where(Ticket.customer_id == customer, Ticket.id == id))).tuples().first()
+    found = (await session.execute(whole().where(Ticket.customer_id == customer, Ticket.id == id))).first()
     if found is None:
         raise not_found()
     return found
@@ -207,7 +207,7 @@ async def locked(session: AsyncSession, customer: UUID, id: UUID) -> Ticket:
 
 async def latest(
     session: AsyncSession, customer: UUID | None, *, after: tuple[datetime, UUID] | None, limit: int
-) -> Sequence[tuple[Ticket, Message]]:
+) -> Sequence[Row[Ticket, Message]]:
     """The tickets of a customer, or of all whose data may be worked with, the latest touched first."""
     place = (Ticket.update_time, Ticket.id)
     query = whole().order_by(*(one.desc() for one in place)).limit(limit)
@@ -217,7 +217,7 @@ async def latest(
         query = query.where(Ticket.customer_id == customer)
     if after:
         query = query.where(tuple_(*place) < after)
-    return (await session.execute(query)).tuples().all()
+    return (await session.execute(query)).all()
 
 
 def whole() -> Select[Ticket, Message]:
