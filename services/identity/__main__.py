@@ -5,9 +5,9 @@ from rapport.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to
 
 from chassis.database import Sessions
 from chassis.pages import Pages
-from chassis.service import Service
+from chassis.service import Service, main
 from chassis.time import Clock
-from services.identity import models
+from services.identity import deletions, models
 from services.identity.passwords import Passwords
 from services.identity.registrations import forget_registrations
 from services.identity.rpc import Identity
@@ -36,4 +36,9 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
         metadata=models.Base.metadata,
         clock=clock,
         keys=identity.keys,
+        before_erasure=deletions.finish,
     )
+
+
+if __name__ == "__main__":
+    main(Settings, service)

@@ -34,10 +34,13 @@ async def request(session: AsyncSession, id: UUID, *, etag: str, now: datetime) 
     return user
 
 
-async def finish(session: AsyncSession, id: UUID, *, erasure: str, now: datetime) -> None:
-    """Say that the user is gone, in the transaction that erases them."""
+async def finish(session: AsyncSession, id: UUID, now: datetime) -> None:
+    """Say that the user is gone, in the transaction that erases them. Ordered again, there is nobody to say it of."""
     user = await session.get(User, id)
-    if user is not None:
-        # A link for this address may wait under another id, of which the erasure knows nothing.
-        await registrations.forget(session, user.email)
-    await publish(session, UserDeleted(user=f"users/{id}", erasure=erasure, event_time=timestamp(now)))
+    if user is None:
+        return
+    await sessions.revoke_all(session, id, now=now)
+    # A link for this address may wait under another id, of which the erasure knows nothing.
+    await registrations.forget(session, user.email)
+    erasure = f"erasures/{user.erasure_id}" if user.erasure_id else ""
+    await publish(session, UserDeleted(user=user.name, erasure=erasure, event_time=timestamp(now)))

@@ -37,7 +37,7 @@ async def already_registered(session: AsyncSession, *, to: str, person: UUID, st
     else:
         paragraphs = [
             "Somebody, probably you, asked to create an account with this address. You already have one: sign in here.",
-            f"{public_url}/sign-in",
+            f"{public_url}/#account",
             "If it was not you, there is nothing to do: nobody has got in, and your account has not changed.",
         ]
     subject = "About your account"

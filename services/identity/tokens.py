@@ -61,11 +61,15 @@ class Signer:
 
 
 def read(pem: str) -> list[OKPKey]:
+    """The keys in a file, each named by its own thumbprint (RFC 7638)."""
     try:
-        keys = [OKPKey.import_key(block[0]) for block in BLOCK.finditer(pem)]
-        named = [OKPKey.import_key(key.as_dict(), {"kid": key.thumbprint()}) for key in keys]
+        keys = [named(block[0]) for block in BLOCK.finditer(pem)]
     except (JoseError, ValueError, TypeError):
         raise SettingsError(NEEDED) from None
-    if not named or not named[0].is_private or any(key.curve_name != "Ed25519" for key in named):
+    if not keys or not keys[0].is_private or any(key.curve_name != "Ed25519" for key in keys):
         raise SettingsError(NEEDED)
-    return named
+    return keys
+
+
+def named(pem: str) -> OKPKey:
+    return OKPKey.import_key(pem, {"kid": OKPKey.import_key(pem).thumbprint()})

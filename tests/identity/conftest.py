@@ -1,0 +1,54 @@
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
+
+from chassis.database import Sessions, connect
+from chassis.settings import Secret
+from services.identity.__main__ import service
+from services.identity.settings import Settings
+from services.identity.tokens import Signer
+from tests import world
+from tests.identity.people import Identity
+from tests.world import Hands
+
+
+def new_key() -> str:
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands(datetime(2026, 7, 6, 12, tzinfo=UTC))
+
+
+@pytest.fixture
+async def settings(postgres: str, tmp_path: Path) -> Settings:
+    return world.settings(
+        Settings,
+        tmp_path,
+        name="identity",
+        database=await world.database_of(postgres, "identity"),
+        public_url="https://store.example.org/",
+        signing_key=Secret(new_key()),
+        password_memory_kib=64,  # cheap: what a guess costs is not what most tests are about
+        password_passes=1,
+    )
+
+
+@pytest.fixture
+async def sessions(settings: Settings) -> AsyncIterator[Sessions]:
+    engine, made = connect(settings.database_url.value, name="tests")
+    yield made
+    await engine.dispose()
+
+
+@pytest.fixture
+async def identity(settings: Settings, sessions: Sessions, clock: Hands) -> AsyncIterator[Identity]:
+    async with world.running(service(settings, sessions, clock), settings) as channel:
+        yield Identity(IdentityServiceStub(channel), sessions, clock, Signer(settings.signing_key.value).key)
