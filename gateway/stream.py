@@ -8,34 +8,37 @@
 
 An `id` is when the stream began, and the last event that was shown of each service: an event id and never a position
 in a NATS stream, so that it outlives a stream that was rebuilt. Within a service order is kept and nothing is shown
-twice; between services there is no order to keep. Where the last event shown is no longer kept, `event: reset` says
-that the page should load afresh.
+twice; between services there is no order to keep.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import grpc
 import orjson
 from google.protobuf.descriptor import Descriptor
+from rapport.identity.v1.events_pb2 import SessionRevoked, UserDeleted, UserDeletionRequested
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from chassis.bus import Bus
 from chassis.envelope import JSON, Envelope
+from chassis.reader import read
 from chassis.refusal import TryAgain
 from chassis.subjects import partition, stream_of
 from gateway.codec import Codec, Decode
 from gateway.sessions import Sessions
 
 HEARTBEAT = 15.0  # seconds; proxies close what is silent for long
-SLACK = timedelta(seconds=5)  # between an event's making and the moment NATS keeps it under
-GONE = timedelta(minutes=2)  # an event this much younger says that the one looked for is no longer kept
 WAITING = 500  # events a slow browser may be behind: it is let go then, and comes back with its id
 HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
+
+
+REVOKED = SessionRevoked.DESCRIPTOR.full_name
+GOODBYES = (UserDeletionRequested.DESCRIPTOR.full_name, UserDeleted.DESCRIPTOR.full_name)
 
 
 @dataclass
@@ -59,16 +62,6 @@ class Cursor:
         except (ValueError, OverflowError, OSError):
             return None
 
-    def start(self, stream: str) -> datetime:
-        """From when on `stream` is read: a little before its last event was made."""
-        last = self.seen.get(stream)
-        return (self.since if last is None else made(last)) - SLACK
-
-
-def made(event: UUID) -> datetime:
-    """When an event was made, by its UUIDv7 (RFC 9562): real time, whatever the platform's clock says."""
-    return datetime.fromtimestamp((event.int >> 80) / 1000, UTC)
-
 
 class Facts:
     """Gives each signed-in browser its own person's events."""
@@ -85,49 +78,50 @@ class Facts:
             raise TryAgain("Events are not to be had just now.", retry_after=timedelta(seconds=2))
         given = request.headers.get("last-event-id", "")
         cursor = Cursor.read(given, frozenset(self.streams)) if given else None
-        stream = self.told(request, person.user.removeprefix("users/"), cursor or Cursor(datetime.now(UTC)))
+        stream = self.told(request, person.session, cursor or Cursor(datetime.now(UTC)))
         return StreamingResponse(stream, media_type="text/event-stream", headers=HEADERS)
 
-    async def told(self, request: Request, user: str, cursor: Cursor) -> AsyncIterator[bytes]:
-        queue: asyncio.Queue[tuple[str, Envelope | None]] = asyncio.Queue(WAITING)
+    async def told(self, request: Request, session: str, cursor: Cursor) -> AsyncIterator[bytes]:
+        user = session.split("/")[1]
+        queue: asyncio.Queue[tuple[str, Envelope]] = asyncio.Queue(WAITING)
         readers = [
             asyncio.create_task(self.read(stream, package, user, cursor, queue), name=f"events {stream}")
             for stream, package in self.streams.items()
         ]
-        checked = time.monotonic()
         try:
             yield f"retry: 1000\nid: {cursor}\nevent: hello\ndata: {{}}\n\n".encode()
             while not any(reader.done() for reader in readers):
-                if time.monotonic() - checked > HEARTBEAT:
-                    await self.sessions.signed_in(request)  # ends the stream with its session
-                    checked = time.monotonic()
                 try:
-                    stream, envelope = await asyncio.wait_for(queue.get(), 1.0)
+                    stream, envelope = await asyncio.wait_for(queue.get(), HEARTBEAT)
                 except TimeoutError:
+                    if not await self.is_signed_in(request):
+                        return
+                    yield b": still here\n\n"
                     continue
-                if envelope is None:
-                    yield b"event: reset\ndata: {}\n\n"
-                    return
                 cursor.seen[stream] = envelope.id
                 yield self.written(envelope, cursor)
+                if ends(envelope, session):
+                    return
         finally:
             for reader in readers:
                 reader.cancel()
             await asyncio.gather(*readers, return_exceptions=True)
 
     async def read(
-        self, stream: str, package: str, user: str, cursor: Cursor, queue: "asyncio.Queue[tuple[str, Envelope | None]]"
+        self, stream: str, package: str, user: str, cursor: Cursor, queue: asyncio.Queue[tuple[str, Envelope]]
     ) -> None:
         """Put the person's events of one service in the queue, from after the last one shown."""
-        wanted = cursor.seen.get(stream)
         subject = f"{package}.*.*.{partition(user)}.{user}.*"
-        async for envelope in self.bus.read(stream, [subject], since=cursor.start(stream)):
-            if wanted is None:
-                queue.put_nowait((stream, envelope))
-            elif envelope.id == wanted:
-                wanted = None
-            elif made(envelope.id) > made(wanted) + GONE:
-                queue.put_nowait((stream, None))
+        async for envelope in read(self.bus, subject, since=cursor.seen.get(stream, cursor.since)):
+            queue.put_nowait((stream, envelope))
+
+    async def is_signed_in(self, request: Request) -> bool:
+        """As identity last said; a service that does not answer just now ends nobody's stream."""
+        try:
+            await self.sessions.signed_in(request)
+        except grpc.aio.AioRpcError as error:
+            return error.code() is not grpc.StatusCode.UNAUTHENTICATED
+        return True
 
     def written(self, envelope: Envelope, cursor: Cursor) -> bytes:
         decode = self.decoders.get(envelope.type)
@@ -139,3 +133,8 @@ class Facts:
             "event": orjson.Fragment(event),
         }
         return b"id: %b\nevent: fact\ndata: %b\n\n" % (str(cursor).encode(), orjson.dumps(told))
+
+
+def ends(envelope: Envelope, session: str) -> bool:
+    """Whether the person is not signed in here any more, from this event on."""
+    return envelope.type in GOODBYES or (envelope.type == REVOKED and envelope.key == session)
