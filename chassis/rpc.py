@@ -15,9 +15,11 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 from grpc import StatusCode
 from grpc_status import rpc_status
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from chassis import deadline, telemetry
 from chassis.access import ALWAYS_OPEN, Gate, caller
+from chassis.database import sqlstate
 from chassis.names import Name
 from chassis.refusal import DeadlineTooShort, Internal, InvalidField, PersonErased, Refusal, TryAgain
 
@@ -28,8 +30,8 @@ Handler: TypeAlias = Any  # grpc.RpcMethodHandler is generic for the type checke
 SHORTEST = 0.1  # seconds: with less left, nobody is there to hear the answer
 LONGEST = 30.0  # seconds, for a call that came without a deadline and is answered once
 ERASED = "P0E01"  # the SQLSTATE of a tombstone
-# A serialisation failure, a deadlock, too many connections, and the ways a server says that it is stopping or starting.
-PASSING = frozenset({"40001", "40P01", "53300", "57P01", "57P02", "57P03"})
+# A serialisation failure, a deadlock, too many connections, and what is said of a server that stops, starts or is gone.
+PASSING = frozenset({"40001", "40P01", "53300", "57P01", "57P02", "57P03", "08000", "08001", "08003", "08006"})
 log = structlog.get_logger()
 
 
@@ -152,7 +154,7 @@ class Call:
         """The request as the servicer may have it, or a refusal."""
         way, metadata = self.way, dict(self.context.invocation_metadata() or ())
         telemetry.span.set(
-            telemetry.begin(way.method, text(metadata.get("traceparent")), text(metadata.get("x-request-id")))
+            telemetry.begin(way.short, text(metadata.get("traceparent")), text(metadata.get("x-request-id")))
         )
         self.left = left = self.context.time_remaining()
         if left is not None and left < SHORTEST:
@@ -209,11 +211,17 @@ def refusal_of(error: Exception) -> Refusal | None:
     """What an error means to the caller; None when it is a fault of ours."""
     if isinstance(error, Refusal):
         return error
-    state = getattr(getattr(error, "orig", error), "sqlstate", None)
-    if state == ERASED:
+    if sqlstate(error) == ERASED:
         return PersonErased("That person is erased; nothing about them is kept any more.")
-    if state in PASSING or getattr(error, "connection_invalidated", False) or isinstance(error, ConnectionError):
-        return TryAgain("That did not work just now.", retry_after=timedelta(seconds=1))
-    if isinstance(error, grpc.aio.AioRpcError) and error.code() is StatusCode.UNAVAILABLE:
+    if is_passing(error):
         return TryAgain("That did not work just now.", retry_after=timedelta(seconds=1))
     return None
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the database or a peer was not there, or busy with somebody else, and may be asked again."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        return error.code() is StatusCode.UNAVAILABLE
+    if isinstance(error, ConnectionError | PoolExhausted) or getattr(error, "connection_invalidated", False):
+        return True
+    return sqlstate(error) in PASSING

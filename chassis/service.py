@@ -25,7 +25,8 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
@@ -33,16 +34,24 @@ import orjson
 import structlog
 import uvloop
 from google.protobuf.descriptor import FileDescriptor
+from rapport.holder.v1 import holder_pb2
+from rapport.holder.v1.holder_pb2_grpc import add_HolderServiceServicer_to_server
 from sqlalchemy import MetaData
 
 from chassis import bus, jobs, mail, relay
 from chassis.access import NoPolicy, Peers
 from chassis.consumer import Handler
-from chassis.database import Sessions, connect
+from chassis.database import Sessions, chassis_metadata, connect
 from chassis.idempotency import forget_old_requests
 from chassis.jobs import Job
+from chassis.log import configure
+from chassis.personal_data.holder import Before, Holder
+from chassis.personal_data.holdings import Undeclared, tables_of
+from chassis.personal_data.retention import load as load_schedule
+from chassis.personal_data.tombstone import Unguarded
 from chassis.probes import Answer, Route, answering
 from chassis.revocations import Revocations
+from chassis.rpc import is_passing
 from chassis.server import Servicers, listening
 from chassis.settings import ServiceSettings, SettingsError, load, shown
 from chassis.telemetry import exposition, started
@@ -68,6 +77,7 @@ class Service:
     metadata: MetaData  # the service's own tables; the chassis has its own
     clock: Clock
     holder: bool = True  # answers for the people it holds: HolderService, and erasure when it is ordered
+    before_erasure: Before | None = None  # what only this service can do, in the transaction of the erasure
     keys: Keys | None = None  # the public keys of tokens, where there is no need to ask identity for them
 
 
@@ -86,7 +96,7 @@ def main(settings_type: type[S], compose: Callable[[S, Sessions, Clock], Service
             sys.stdout.write(f"{shown(settings)}\n")
         else:
             uvloop.run(start(settings, compose))
-    except (SettingsError, NoPolicy) as problem:
+    except (SettingsError, NoPolicy, Undeclared, Unguarded) as problem:
         sys.exit(str(problem))
 
 
@@ -100,14 +110,15 @@ async def start(settings: S, compose: Callable[[S, Sessions, Clock], Service]) -
 
 async def run(service: Service, settings: ServiceSettings) -> None:
     """Run the service until SIGTERM or SIGINT, or until it cannot go on: then the process fails."""
+    configure(service.name, settings.replica, settings.log_format)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     started(service.name, settings.replica)
     async with serving(service, settings) as served:
-        log.info("service_started", service=service.name, replica=settings.replica, port=served.port)
+        log.info("service_started", port=served.port)
         await first(stop, served.ended)
-        log.info("service_stopping", service=service.name, replica=settings.replica)
+        log.info("service_stopping")
     if not stop.is_set():
         sys.exit(1)
 
@@ -135,7 +146,8 @@ class Served:
 @asynccontextmanager
 async def serving(service: Service, settings: ServiceSettings) -> AsyncIterator[Served]:
     """The service in this process, until the block is left."""
-    ready, ended, work = asyncio.Event(), asyncio.Event(), work_of(service, settings)
+    service = await whole(service, settings)
+    ready, ended = asyncio.Event(), asyncio.Event()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         line = await enter(bus.connected(settings))
@@ -144,11 +156,11 @@ async def serving(service: Service, settings: ServiceSettings) -> AsyncIterator[
 
         async def settle() -> int:
             async with asyncio.timeout(SETTLING):
-                return await settled(service, work, relaying)
+                return await settled(service, relaying)
 
         known = routes(ready, ended) | (timely(service.clock, settle) if is_timely(settings) else {})
         probes = await enter(answering(settings.metrics_listen, known))
-        await enter(under_way("jobs", jobs.run_jobs(work, service.sessions, service.clock), ended))
+        await enter(under_way("jobs", jobs.run_jobs(service.jobs, service.sessions, service.clock), ended))
         revoked = Revocations(service.clock)
         port = await enter(
             listening(
@@ -166,20 +178,45 @@ async def serving(service: Service, settings: ServiceSettings) -> AsyncIterator[
         yield Served(port, probes, ended, settle)
 
 
-async def settled(service: Service, work: Sequence[Job], relaying: relay.Relay) -> int:
+async def settled(service: Service, relaying: relay.Relay) -> int:
     """Do what is due, and hand on what is stated by it, until there is nothing left to do."""
     total = 0
-    while done := await jobs.settle(work, service.sessions, service.clock):
+    while done := await jobs.settle(service.jobs, service.sessions, service.clock):
         total += done
-    while await relaying.pending():
+    while await relaying.pending():  # noqa: ASYNC110 - it may be another replica that relays
         await asyncio.sleep(0.02)
     return total
 
 
-def work_of(service: Service, settings: ServiceSettings) -> Sequence[Job]:
-    """The service's own jobs, and those that the chassis has for everyone."""
+async def whole(service: Service, settings: ServiceSettings) -> Service:
+    """The service, and what the chassis does for every one."""
     mailing = [mail.sender(settings), mail.forget_failed_mail] if settings.smtp_url else []
-    return [*service.jobs, *mailing, forget_old_requests]
+    service = replace(service, jobs=[*service.jobs, *mailing, forget_old_requests])
+    if not service.holder:
+        return service
+    tables = tables_of([service.metadata, chassis_metadata])
+    schedule = load_schedule()
+    holder = Holder(service.name, tables, service.sessions, service.clock, schedule, before=service.before_erasure)
+    await in_the_end(partial(holder.verify, service.contracts))
+    return replace(
+        service,
+        contracts=[*service.contracts, holder_pb2.DESCRIPTOR],
+        servicers=[*service.servicers, (add_HolderServiceServicer_to_server, holder)],
+        consumers=[*service.consumers, holder.handler()],
+        jobs=[*service.jobs, holder.job()],
+    )
+
+
+async def in_the_end(work: Callable[[], Awaitable[None]]) -> None:
+    """Do it as soon as the database is there."""
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            log.warning("database_awaited", kind=type(error).__name__)
+        await asyncio.sleep(0.5)
 
 
 @asynccontextmanager
