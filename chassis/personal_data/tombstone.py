@@ -163,7 +163,7 @@ async def verify(session: AsyncSession, tables: Iterable[Table]) -> None:
             functions[function_of(table.name, person)] = body_of(person)
             triggers |= {(table.name, name) for name in triggers_of(person, columns)}
     present = {tuple(row) for row in await session.execute(text(TRIGGERS))}
-    bodies: dict[str, str] = dict((await session.execute(text(FUNCTIONS))).tuples().all())
+    bodies: dict[str, str] = {row.proname: row.prosrc for row in await session.execute(text(FUNCTIONS))}
     problems = [f"{table}: the trigger {name} is missing or disabled" for table, name in sorted(triggers - present)]
     problems += [
         f"the function {name} is missing or is another" for name, body in functions.items() if bodies.get(name) != body
