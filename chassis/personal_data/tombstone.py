@@ -1,8 +1,9 @@
 """Keeping the erased away: a person we promised to forget does not come back by a late event or a slow writer.
 
 A writer shares a lock with other writers of the same person, the eraser excludes them: no row slips in between the
-eraser's look and its commit. READ COMMITTED is needed on both sides, and asked for. What only forgets, a sweep or the
-erasure of somebody else in the row, is never refused.
+eraser's look and its commit. An insert waits for the eraser, an update is told to come again (SQLSTATE 40001). READ
+COMMITTED is needed on both sides, and asked for. What only forgets, a sweep or the erasure of somebody else in the row,
+is never refused.
 """
 
 from collections.abc import Iterable, Mapping
@@ -76,7 +77,11 @@ BEGIN
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     RAISE EXCEPTION 'rows about people are written at READ COMMITTED';
   END IF;
-  PERFORM pg_advisory_xact_lock_shared({LOCKS}, uuid_hash(person) & 1023);
+  IF may_wait THEN
+    PERFORM pg_advisory_xact_lock_shared({LOCKS}, uuid_hash(person) & 1023);
+  ELSIF NOT pg_try_advisory_xact_lock_shared({LOCKS}, uuid_hash(person) & 1023) THEN
+    RAISE EXCEPTION 'somebody is being erased' USING ERRCODE = 'serialization_failure';
+  END IF;
   IF EXISTS (SELECT FROM erased_subject WHERE id = person) THEN
     RAISE EXCEPTION 'this person is erased' USING ERRCODE = '{ERASED}', DETAIL = person::text;
   END IF;
@@ -86,7 +91,8 @@ END
 
 def foundation() -> str:
     """The function that all guards call."""
-    return f"CREATE OR REPLACE FUNCTION refuse_erased(person uuid) RETURNS void LANGUAGE plpgsql AS $${REFUSE}$$"
+    head = "CREATE OR REPLACE FUNCTION refuse_erased(person uuid, may_wait boolean) RETURNS void LANGUAGE plpgsql"
+    return f"{head} AS $${REFUSE}$$"
 
 
 def guards(table: Table) -> list[str]:
@@ -145,7 +151,8 @@ def function_of(table: str, person: str) -> str:
 
 
 def body_of(person: str) -> str:
-    return f'BEGIN PERFORM refuse_erased(NEW."{person}"); RETURN NEW; END'
+    # An update holds its row when the trigger begins: waiting there for an eraser who wants the row ends in a deadlock.
+    return f"BEGIN PERFORM refuse_erased(NEW.\"{person}\", TG_OP = 'INSERT'); RETURN NEW; END"
 
 
 def triggers_of(person: str, columns: Mapping[str, Erased]) -> tuple[str, str]:
