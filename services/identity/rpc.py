@@ -57,9 +57,9 @@ class Identity(IdentityServiceServicer):
     async def CompleteRegistration(self, request: pb.CompleteRegistrationRequest, context: Context) -> pb.User:
         async with self.sessions() as session:
             link = await registrations.waiting(session, request.token, now=self.clock())
-        passwords.check(request.password, email=link.email, display_name=request.display_name)
-        photo = photos.read(request.photo) if request.photo else None
-        hashed, name = await self.passwords.hash(request.password), request.display_name
+        name, photo = request.display_name.strip(), photos.read(request.photo) if request.photo else None
+        passwords.check(request.password, email=link.email, display_name=name)
+        hashed = await self.passwords.hash(request.password)
         async with self.sessions.begin() as session:
             user = await registrations.complete(
                 session, request.token, password_hash=hashed, display_name=name, photo=photo, now=self.clock()
