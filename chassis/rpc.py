@@ -30,8 +30,8 @@ Handler: TypeAlias = Any  # grpc.RpcMethodHandler is generic for the type checke
 SHORTEST = 0.1  # seconds: with less left, nobody is there to hear the answer
 LONGEST = 30.0  # seconds, for a call that came without a deadline and is answered once
 ERASED = "P0E01"  # the SQLSTATE of a tombstone
-# A serialisation failure, a deadlock, too many connections, and what is said of a server that stops, starts or is gone.
-PASSING = frozenset({"40001", "40P01", "53300", "57P01", "57P02", "57P03", "08000", "08001", "08003", "08006"})
+# A serialisation failure, a deadlock, a lock not had in time, too many connections, a server that stops or is gone.
+PASSING = frozenset({"40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03", "08000", "08001", "08003", "08006"})
 log = structlog.get_logger()
 
 
