@@ -43,7 +43,12 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--detach", action="store_true", help="go on in the background")
     up.add_argument("--json", action="store_true", help="print one object at the end")
     up.add_argument("--reset", action="store_true", help="throw all data away first")
-    up.add_argument("--ports", choices=["auto"], help="another port where somebody has the usual one")
+    up.add_argument(
+        "--ports",
+        choices=["usual", "auto", "free"],
+        default="usual",
+        help="auto: others where somebody has the usual ones",
+    )
     up.add_argument(
         "--replicas", type=int, choices=range(1, 5), default=1, metavar="N", help="of each service, up to 4"
     )

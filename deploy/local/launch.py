@@ -2,12 +2,13 @@
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ from deploy.local.tied import tied
 
 ROOM = 500 << 20  # bytes: a fresh platform takes about a fifth of it
 PATIENCE = 30.0  # for all processes to end
+PORTS: dict[str, Callable[[Mapping[str, int]], dict[str, int]]] = {
+    "usual": dict,
+    "auto": places.with_replacements,
+    "free": places.free,
+}
 Say = Callable[[str], None]
 
 
@@ -73,11 +79,10 @@ class Platform:
         self.supervisor.wait(PATIENCE)
 
 
-def plan_for(outside: Outside, folder: Path, *, replicas: int, any_ports: bool, only: tuple[str, ...] = ()) -> Plan:
-    wanted = places.usual(replicas)
+def plan_for(outside: Outside, folder: Path, *, replicas: int, ports: str, only: tuple[str, ...] = ()) -> Plan:
     return Plan(
         folder=folder,
-        ports=places.with_replacements(wanted) if any_ports else wanted,
+        ports=PORTS[ports](places.usual(replicas)),
         replicas=replicas,
         database_url=outside.database_url,
         nats_url=outside.nats_url,
@@ -150,12 +155,14 @@ def stop(state: State) -> bool:
     pid = state.supervisor()
     if pid is None:
         return False
-    os.kill(pid, signal.SIGTERM)
-    until = time.monotonic() + PATIENCE
-    while state.supervisor() == pid:
-        if time.monotonic() > until:
-            os.kill(pid, signal.SIGKILL)  # the kernel ends the rest: see tied
-        time.sleep(0.02)
+    process = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        if not select.select([process], [], [], PATIENCE)[0]:
+            signal.pidfd_send_signal(process, signal.SIGKILL)  # the kernel ends the rest: see tied
+            select.select([process], [], [])
+    finally:
+        os.close(process)
     return True
 
 

@@ -60,7 +60,7 @@ def main(plan: Plan) -> None:
         initialise(plan.state, programs, home, user)
     write(data / "postgresql.conf", SETTINGS.format(port=plan.ports["postgres"]), owner=user)
     write(data / "pg_hba.conf", ACCESS, owner=user)
-    drop_leftover(data / "postmaster.pid")
+    drop_leftover(data)
     os.chdir(data)
     command = [*tied(signal.SIGQUIT, parent=os.getppid(), user=user), str(programs / "postgres"), "-D", str(data)]
     os.execv(command[0], command)  # noqa: S606 - that there is no shell is the point
@@ -104,14 +104,15 @@ def initialise(state: State, programs: Path, home: Path, user: int | None) -> No
     new.rename(home / "data")
 
 
-def drop_leftover(note: Path) -> None:
-    """Remove the note of a server that was killed when something else has its process id by now, which PostgreSQL
-    cannot tell from a server that runs."""
+def drop_leftover(data: Path) -> None:
+    """Remove the note of a server that was killed when its process id is somebody else's by now, or a zombie's that
+    nobody reaps: PostgreSQL takes either for a server that runs."""
+    note = data / "postmaster.pid"
     try:
         pid = note.read_text().split("\n", 1)[0]
-        if Path(f"/proc/{pid}/comm").read_text().strip() != "postgres":
+        if str(data).encode() not in Path(f"/proc/{pid}/cmdline").read_bytes():
             note.unlink()
-    except FileNotFoundError:  # no note, or no such process: PostgreSQL tells that by itself
+    except (FileNotFoundError, ProcessLookupError):  # no note, or no such process: PostgreSQL tells that by itself
         return
 
 

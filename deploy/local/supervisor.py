@@ -170,7 +170,7 @@ class Supervisor:
         for child in self.children.values():
             await child.was_ready.wait()
         self.tell("up", seconds=time.monotonic() - self.begun)
-        self.note(up=True)
+        self.note()
 
     async def bound_logs(self) -> None:
         """No log grows without end: the last part is kept beside, and the file goes on from its beginning."""
@@ -186,16 +186,16 @@ class Supervisor:
         child.stage = stage
         if stage in ("ended", "done", "failed", "stopped"):
             child.pid = None
-        self.note(up=all(one.was_ready.is_set() for one in self.children.values()))
+        self.note()
 
-    def note(self, *, up: bool) -> None:
+    def note(self) -> None:
         processes = [
             {"name": name, "stage": one.stage, "pid": one.pid, "restarts": one.restarts, "says": one.process.says}
             for name, one in self.children.items()
         ]
         self.state.note(
             {
-                "up": up,
+                "up": not self.ends.is_set() and all(one.was_ready.is_set() for one in self.children.values()),
                 "supervisor": os.getpid(),
                 "urls": self.plan.urls,
                 "ports": dict(self.plan.ports),

@@ -26,8 +26,7 @@ def command(asked: Namespace, outside: Outside) -> int:
             raise LocalError("--reset throws data away, and does so only on engines that ./rapport started itself.")
         state.forget()
         state.make()
-    any_ports = asked.ports == "auto"
-    plan = launch.plan_for(outside, state.folder, replicas=asked.replicas, any_ports=any_ports, only=asked.only)
+    plan = launch.plan_for(outside, state.folder, replicas=asked.replicas, ports=asked.ports, only=asked.only)
     return run(plan, outside, say, detached=asked.detach, as_json=asked.json)
 
 

@@ -1,0 +1,121 @@
+"""The platform as a person at a terminal has it: commands in processes of their own, and what they leave behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.settings import outside
+from deploy.local.state import CLONE, State
+from deploy.local.throwaway import folder
+
+PATIENCE = 60.0
+
+
+@dataclass
+class Terminal:
+    """`./rapport` on a folder of its own."""
+
+    state: State
+    environment: dict[str, str] = field(default_factory=lambda: dict(outside().inherited))
+    started: list["subprocess.Popen[str]"] = field(default_factory=list)
+
+    def start(self, command: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deploy.local", command, "--state", str(self.state.folder), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=CLONE,
+            env=self.environment | environment,
+        )
+        self.started.append(process)
+        return process
+
+    def type(self, command: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        process = self.start(command, *arguments, **environment)
+        out, err = process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def up(self, only: str, *arguments: str, **environment: str) -> dict[str, Any]:
+        """Start detached, and give what is known of the platform."""
+        done = self.type("up", "--detach", "--ports", "free", "--only", only, *arguments, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return self.state.known()
+
+    def pids(self) -> list[int]:
+        """The processes that belong to the folder, whatever they are."""
+        return [pid for pid in running() if mentions(pid, self.state.folder)]
+
+    def pid(self, name: str) -> int:
+        return int(next(one["pid"] for one in self.state.known()["processes"] if one["name"] == name) or 0)
+
+
+def running() -> list[int]:
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+
+
+def mentions(pid: int, home: Path) -> bool:
+    """Whether the process was started for the folder, or works in it."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return pid != os.getpid() and (str(home).encode() in words or within(os.readlink(f"/proc/{pid}/cwd"), home))
+    except OSError:  # it has ended
+        return False
+
+
+def within(path: str, home: Path) -> bool:
+    return Path(path).is_relative_to(home)
+
+
+def eventually(holds: Callable[[], bool], *, within: float) -> None:
+    """Wait for a thing, not for a time."""
+    until = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < until, f"not within {within} s"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def seed() -> Iterator[Path]:
+    """A folder in which the platform's engines have run before: to copy it is faster than to make it."""
+    with folder() as home:
+        one = Terminal(State(home))
+        try:
+            one.up("prepare")
+            assert one.type("down").returncode == 0
+            yield home
+        finally:
+            clear(one)
+
+
+@pytest.fixture
+def terminal(seed: Path) -> Iterator[Terminal]:
+    with folder() as home:
+        subprocess.run(["cp", "-a", f"{seed}/.", str(home)], check=True)
+        one = Terminal(State(home))
+        try:
+            yield one
+        finally:
+            clear(one)
+
+
+def clear(one: Terminal) -> None:
+    """End what a test leaves: everything hangs on the supervisor."""
+    for process in one.started:
+        if process.poll() is None:
+            process.kill()
+        for pipe in (process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+        process.wait()
+    if pid := one.state.supervisor():
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not one.pids(), within=10)
