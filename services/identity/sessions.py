@@ -14,8 +14,9 @@ from chassis.database import Sessions
 from chassis.jobs import job
 from chassis.outbox import publish
 from chassis.time import timestamp
+from services.identity import addresses
 from services.identity.models import Credential, Session, State, User
-from services.identity.refusals import SessionEnded, SessionNotFound, SignInFailed
+from services.identity.refusals import EmailMalformed, SessionEnded, SessionNotFound, SignInFailed
 
 LIFE = timedelta(days=30)  # however much it is used
 IDLE = timedelta(days=7)
@@ -64,8 +65,12 @@ def sign_in_failed() -> SignInFailed:
 
 async def credential_of(session: AsyncSession, email: str) -> Credential | None:
     """What a user with this address proves themself with; None where nobody can sign in by it."""
+    try:
+        address = addresses.exact(email)
+    except EmailMalformed:
+        return None
     query = select(Credential).join(User, User.id == Credential.user_id)
-    return await session.scalar(query.where(User.email == email, User.state == State.ACTIVE))
+    return await session.scalar(query.where(User.email == address, User.state == State.ACTIVE))
 
 
 async def use(session: AsyncSession, secret: str, *, now: datetime) -> tuple[Session, list[str]]:
