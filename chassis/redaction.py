@@ -8,7 +8,7 @@ and times are written. Messages are written with their personal fields replaced.
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
@@ -18,6 +18,7 @@ from uuid import UUID
 import grpc
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+from rapport.annotations.v1 import personal_data_pb2 as options
 from rapport.annotations.v1.personal_data_pb2 import Category
 from structlog.typing import EventDict, WrappedLogger
 
@@ -81,25 +82,23 @@ def safe_repr(message: Message) -> str:
 
 
 def parts(message: Message) -> Iterator[str]:
-    hidden = veils(message.DESCRIPTOR)
+    plan = plans(message.DESCRIPTOR)
     for field, value in message.ListFields():  # never the unknown fields: nobody can speak for them
-        if veil := hidden.get(field.name):
+        veil, show = plan[field.name]
+        if veil:
             yield f"{field.name}={veil}"
         elif field.message_type is not None and field.message_type.GetOptions().map_entry:
-            yield f"{field.name}={{{', '.join(f'{name!r}: {part(value[name])}' for name in value)}}}"
+            yield f"{field.name}={{{', '.join(f'{show(name)}: {show(value[name])}' for name in value)}}}"
         elif field.is_repeated:
-            yield f"{field.name}=[{', '.join(map(part, value))}]"
+            yield f"{field.name}=[{', '.join(map(show, value))}]"
         else:
-            yield f"{field.name}={part(value)}"
-
-
-def part(value: Any) -> str:
-    return safe_repr(value) if isinstance(value, Message) else repr(value)
+            yield f"{field.name}={show(value)}"
 
 
 @cache
-def veils(message: Descriptor) -> dict[str, str]:
-    return {field.name: veil for field in message.fields if (veil := veil_of(field))}
+def plans(message: Descriptor) -> dict[str, tuple[str, Callable[[Any], str]]]:
+    """By field: what stands for its value, or "" and how it is shown."""
+    return {field.name: (veil_of(field), declared if is_declared(field) else doubted) for field in message.fields}
 
 
 def veil_of(field: FieldDescriptor) -> str:
@@ -108,6 +107,23 @@ def veil_of(field: FieldDescriptor) -> str:
         return "[undeclared]" if can_hold(field) else ""
     redacted = Category.DESCRIPTOR.values_by_number[rules.category].GetOptions().debug_redact
     return f"[{key(Category, rules.category)}]" if redacted else ""
+
+
+def is_declared(field: FieldDescriptor) -> bool:
+    """Whether the contract says that the text in `field` is nobody's."""
+    around = field.containing_type
+    return field.GetOptions().HasExtension(options.impersonal) or bool(
+        around and around.GetOptions().HasExtension(options.impersonal_message)
+    )
+
+
+def declared(value: Any) -> str:
+    return safe_repr(value) if isinstance(value, Message) else repr(value)
+
+
+def doubted(value: Any) -> str:
+    """As `declared`, for a name or an id: a caller may have put an address in its place."""
+    return "[malformed]" if isinstance(value, str) and not OUR_WORD.fullmatch(value) else declared(value)
 
 
 # Exceptions ----------------------------------------------------------------------------------------------------------
@@ -132,7 +148,7 @@ def facts(error: BaseException) -> str:
     """The parts of a complaint that name our things, not a person's."""
     names = ("sqlstate", "schema_name", "table_name", "column_name", "constraint_name", "reason")
     known = {name: getattr(error, name, None) for name in names}
-    if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
+    if isinstance(error, grpc.aio.AioRpcError):
         known["code"] = error.code().name
     words = {name: word for name, word in known.items() if isinstance(word, str) and OUR_WORD.fullmatch(word)}
     return f" {words}" if words else ""

@@ -3,6 +3,7 @@
 import pkgutil
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import rapport
 from google.protobuf.descriptor import FileDescriptor
@@ -14,8 +15,11 @@ from chassis.personal_data.holdings import holdings, tables_of
 
 
 def every_contract() -> list[FileDescriptor]:
-    modules = pkgutil.walk_packages(rapport.__path__, "rapport.")
-    return [import_module(one.name).DESCRIPTOR for one in modules if one.name.endswith("_pb2")]
+    """The contracts of all packages, but for the options themselves, which no message carries."""
+    # Looked for as files: the packages have no __init__.py, and so are none to those who walk packages.
+    found = sorted((folder, file) for folder in map(Path, rapport.__path__) for file in folder.rglob("*_pb2.py"))
+    names = [".".join(file.relative_to(folder.parent).with_suffix("").parts) for folder, file in found]
+    return [import_module(name).DESCRIPTOR for name in names if not name.startswith("rapport.annotations.")]
 
 
 def main() -> int:
