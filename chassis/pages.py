@@ -109,6 +109,8 @@ def written(value: datetime | UUID | int | str) -> str | int:
             return value
         case str():
             return f"s{value}"
+        case _:  # a float would not come back as it went, and NULL has no place in an order
+            raise TypeError(f"A cursor holds times, ids and whole numbers, not {type(value).__name__}.")
 
 
 def read(value: str | int) -> datetime | UUID | int | str:

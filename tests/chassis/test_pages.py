@@ -1,5 +1,6 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -77,6 +78,12 @@ def test_the_last_page_has_no_next() -> None:
     assert PAGES.of(request(token)).cursor == (2,)
     assert page.cut([1, 2], lambda row: (row,)) == ([1, 2], "")
     assert page.cut([], lambda row: (row,)) == ([], "")
+
+
+@pytest.mark.parametrize("value", [1.5, None, b"x"])
+def test_a_cursor_of_anything_else_is_our_own_mistake(value: Any) -> None:
+    with pytest.raises(TypeError):
+        PAGES.of(request()).token((value,))
 
 
 def test_a_short_key_is_refused() -> None:
