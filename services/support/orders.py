@@ -9,12 +9,13 @@ from uuid import UUID
 
 from google.type.money_pb2 import Money
 from rapport.commerce.v1.events_pb2 import OrderCancelled, OrderPaid, OrderPlaced, OrderRefunded, OrderShipped
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.names import parse
 from chassis.outbox import publish
+from chassis.personal_data import tombstone
 from chassis.time import moment
 from services.support.models import Order
 from services.support.refusals import AmountInvalid, OrderNotFound, OrderNotOfUser, OrderUnknown
@@ -59,7 +60,7 @@ async def known(session: AsyncSession, user: UUID, number: str) -> Order:
     """The order, for this transaction alone to change."""
     order = await session.get(Order, (user, number), with_for_update=True)
     if order is None:
-        await session.execute(select(func.refuse_erased(user)))  # an erased customer's orders went with them
+        await tombstone.refuse(session, user)  # an erased customer's orders went with them
         raise OrderUnknown("State OrderPlaced of this order first.")
     return order
 
