@@ -32,6 +32,8 @@ Events
     bus            the line to NATS
     streams        what an operator lays out in JetStream
     consumer       hearing what others state
+    hearing        all that one service hears in one process
+    hearing        all that a service hears
     listener       bringing events to a handler
     inbox          what each consumer has seen
     dead_letters   what a consumer could not take in

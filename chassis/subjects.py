@@ -76,3 +76,8 @@ def key_of(event: Message) -> tuple[str, str]:
     owner: str = getattr(event, said.owner) if said.owner else ""
     # holders/support answers about many people, each in an order of its own.
     return key, key if not owner or key == owner or key.startswith(f"{owner}/") else f"{owner} {key}"
+
+
+def owner_of(subject: str) -> str:
+    """The owner's token in the subject of an event."""
+    return subject.rsplit(".", 2)[1]
