@@ -1,4 +1,4 @@
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from rapport.identity.v1 import identity_pb2 as pb
@@ -6,7 +6,8 @@ from rapport.identity.v1 import identity_pb2 as pb
 from chassis.names import is_id, is_name, parse, parse_parent
 from chassis.refusal import MalformedName
 
-ADA, TICKET = uuid4(), uuid4()
+ADA = UUID("0b8f3f5e-3c5b-4d43-a1d8-4f86a3c9f2aa")
+TICKET = UUID("7c9e6679-7425-40de-944b-e07fc1f90ae7")
 
 
 def test_a_name_gives_its_ids_back() -> None:
