@@ -6,7 +6,7 @@ from typing import Any
 
 from deploy.local.launch import Platform
 from deploy.local.state import CLONE
-from deploy.local.terminal import step
+from deploy.local.terminal import LocalError, step
 
 STORE = CLONE / "deploy/store"
 
@@ -17,6 +17,8 @@ def furnish(platform: Platform) -> dict[str, Any]:
     if plan.only:
         return {}
     # Only now, while the services start: what these import takes most of a second.
+    import grpc
+
     from deploy.local import people
     from deploy.local.apply import apply
 
@@ -26,6 +28,9 @@ def furnish(platform: Platform) -> dict[str, Any]:
         platform.say(step("people", "none: they are made only on engines of our own"))
         return {}
     start = time.monotonic()
-    made = asyncio.run(people.make(plan))
+    try:
+        made = asyncio.run(people.make(plan))
+    except grpc.aio.AioRpcError as refused:
+        raise LocalError(f"identity makes no people ({refused.details()}). See {plan.state.log('identity')}") from None
     platform.step("people", ", ".join(one["name"] for one in made), time.monotonic() - start)
     return {"people": made, "password": people.password(plan)}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 
+from chassis import migrations
 from chassis.time import TestClock
 from deploy.local import credentials
 from deploy.local.plan import Plan, saved
@@ -23,7 +24,13 @@ async def main(plan: Plan) -> None:
     if plan.own_engines:
         TestClock.create(plan.state.clock)
     await databases(plan)
-    print(dot().join([f"{len(SERVICES)} databases"]))
+    for service in SERVICES:
+        await migrations.upgrade(credentials.database_url(plan, service), service)
+    print(dot().join([f"{len(SERVICES)} databases", f"{sum(map(count, SERVICES))} migrations"]))
+
+
+def count(service: str) -> int:
+    return len(list(migrations.steps(service).glob("*.py")))
 
 
 async def databases(plan: Plan) -> None:
