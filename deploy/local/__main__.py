@@ -89,6 +89,11 @@ def main(arguments: list[str]) -> int:
             print(json.dumps({"error": str(problem)}))
         print(f"rapport: {problem}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as missing:
+        print(
+            f"rapport: {missing.name} is missing here. Type: rm .venv/rapport.json && ./rapport doctor", file=sys.stderr
+        )
+        return 1
     except KeyboardInterrupt:
         return 130
 

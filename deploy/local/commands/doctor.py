@@ -1,3 +1,5 @@
+"""Imports no package of others at its top: that one is missing may be what it is asked about."""
+
 import asyncio
 import locale
 import os
@@ -9,10 +11,6 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-import asyncpg
-import httpx
-
-from chassis import migrations
 from deploy.local import bootstrap, credentials, launch, ports
 from deploy.local.plan import Plan, saved
 from deploy.local.ports import SERVICES
@@ -57,12 +55,10 @@ def python() -> Found:
 def packages() -> Found:
     """Whether .venv still is what the lock says: somebody may have installed into it."""
     lock = bootstrap.CLONE / "requirements-dev.lock"
-    uv = bootstrap.VENV / "bin/uv"
-    asked = [uv, "pip", "sync", "--dry-run", "--offline", "--quiet", "--require-hashes", lock]
-    done = subprocess.run(
-        asked, env=os.environ | {"VIRTUAL_ENV": str(bootstrap.VENV)}, capture_output=True, check=False
-    )
-    if not bootstrap.installed(lock.name) or done.returncode:
+    asked: list[str | Path] = [bootstrap.VENV / "bin/uv", "pip", "sync", "--dry-run", "--offline", lock]
+    told = os.environ | {"VIRTUAL_ENV": str(bootstrap.VENV)}
+    done = subprocess.run(asked, env=told, capture_output=True, text=True, check=False)
+    if not bootstrap.installed(lock.name) or "no changes" not in done.stderr:
         return False, "not what the lock says; type: rm .venv/rapport.json && ./rapport doctor"
     return True, "as the lock says"
 
@@ -114,6 +110,8 @@ def databases(plan: Plan) -> Found:
 
 
 async def step_of(plan: Plan, service: str) -> str:
+    import asyncpg
+
     connection = await asyncpg.connect(credentials.database_url(plan, service))  # type: ignore[no-untyped-call]
     try:
         return str(await connection.fetchval("SELECT version_num FROM alembic_version"))
@@ -122,11 +120,15 @@ async def step_of(plan: Plan, service: str) -> str:
 
 
 def last_step(service: str) -> str:
+    from chassis import migrations
+
     return max(path.name for path in migrations.steps(service).glob("*.py")).partition("_")[0]
 
 
 def streams(plan: Plan) -> Found:
     """How many streams there are, and how much nobody has taken from them yet."""
+    import httpx
+
     answer = httpx.get(f"http://127.0.0.1:{plan.ports['nats-monitor']}/jsz?consumers=true", timeout=5).json()
     found = [stream for account in answer.get("account_details", []) for stream in account.get("stream_detail", [])]
     waiting = sum(one["num_pending"] for stream in found for one in stream.get("consumer_detail") or [])
