@@ -15,6 +15,7 @@ from services.support.refusals import ArticleNotFound, CategoryNotFound
 
 MOST_WORDS = 12  # of a question; what comes after adds nothing
 MOST_MENDED = 4  # words whose spelling is looked into: each is compared with every word of the FAQ
+SHORTEST_MENDED = 4  # letters; below that everything is like something
 WORD = re.compile(r"[^\W_]+")
 LIKENESS = 0.75  # "newsleter" and "newsletter" are 0.95 alike, "order" and "offer" 0.6
 ALL_WORDS_FOUND = 1_000_000  # above every rank
@@ -124,4 +125,5 @@ async def mended(session: AsyncSession, words: Sequence[str]) -> Sequence[str]:
     """The words of the FAQ that are most like `words`, where any are."""
     there = select(func.ts_stat(literal("SELECT search FROM article")).table_valued("word").c.word)
     known = (await session.scalars(there)).all()
-    return [near for word in words[:MOST_MENDED] for near in get_close_matches(word, known, n=1, cutoff=LIKENESS)]
+    long = [word for word in words if len(word) >= SHORTEST_MENDED][:MOST_MENDED]
+    return [near for word in long for near in get_close_matches(word, known, n=1, cutoff=LIKENESS)]
