@@ -58,7 +58,7 @@ async def gateway(settings: Settings) -> AsyncIterator[tuple[ASGIApp, bus.Bus]]:
     identity = IdentityServiceStub(channels["identity"])
     sessions = Sessions(identity, clock_from(settings), settings.origins)
     transcoder = Transcoder([Backend(CONTRACTS[name], channels[name]) for name in CONTRACTS], sessions)
-    codec = Codec([module.DESCRIPTOR for module in EVENTS] + [identity_pb2.DESCRIPTOR])
+    codec = Codec()
     pages = Pages(
         SupportServiceStub(channels["support"]),
         LoyaltyServiceStub(channels["loyalty"]),

@@ -3,26 +3,26 @@
 The gateway never builds a message it does not have to: JSON becomes bytes, bytes become JSON.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
-from google.protobuf.descriptor import Descriptor, FileDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet as GoogleSet
+from google.protobuf.descriptor import Descriptor
 from protobuf import Message as NativeMessage
 from protobuf import Registry
 from protobuf.wkt import FileDescriptorSet
 
 from gateway.diagnosis import diagnose
+from gateway.problems import contracts
 
 Encode = Callable[[bytes], bytes]
 Decode = Callable[[bytes], str]
 
 
 class Codec:
-    """Knows every message of the contracts it is given."""
+    """Knows every message of the contracts."""
 
-    def __init__(self, contracts: Iterable[FileDescriptor]) -> None:
-        self.registry: Registry = FileDescriptorSet.from_binary(closure(contracts).SerializeToString()).to_registry()
+    def __init__(self) -> None:
+        # As protoc wrote them: what Python's own descriptors give back lacks the names of fields in JSON.
+        self.registry: Registry = FileDescriptorSet.from_binary(contracts().SerializeToString()).to_registry()
 
     def decoder(self, message: Descriptor) -> Decode:
         """What turns `message`'s bytes into JSON: zero values printed, what a newer service sent left out."""
@@ -50,21 +50,3 @@ class Codec:
     def native(self, message: Descriptor) -> type[NativeMessage] | None:
         found = self.registry.message(message.full_name)
         return None if found is None else found.type
-
-
-def closure(contracts: Iterable[FileDescriptor]) -> Any:
-    """The contracts and everything they import, each after what it needs."""
-    found: dict[str, FileDescriptor] = {}
-
-    def add(file: FileDescriptor) -> None:
-        if file.name not in found:
-            for needed in file.dependencies:
-                add(needed)
-            found[file.name] = file
-
-    for contract in contracts:
-        add(contract)
-    whole = GoogleSet()
-    for file in found.values():
-        file.CopyToProto(whole.file.add())
-    return whole

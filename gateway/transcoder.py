@@ -33,7 +33,7 @@ class Transcoder:
     """Every route of the contracts."""
 
     def __init__(self, backends: Sequence[Backend], sessions: Sessions) -> None:
-        codec = Codec([contract for backend in backends for contract in backend.contracts])
+        codec = Codec()
         self.sessions = sessions
         self.plans: dict[str, Plan] = {}
         found = []
