@@ -26,7 +26,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import Sessions
 from chassis.jobs import Job
@@ -82,7 +81,7 @@ def load(path: Path | str = STORE) -> Schedule:
             for category, narrower in rule.get("categories", {}).items():
                 periods[number, Category.Value(category)] = period(narrower)
         schedule = Schedule(int(said["version"]), periods)
-    except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
         raise Undeclared(f"{path}: no retention schedule as its head describes ({type(error).__name__}).") from error
     for number in filter(None, Purpose.values()):
         schedule.of(Personal(purpose=number))
@@ -113,23 +112,31 @@ def sweep(tables: Sequence[Table], schedule: Schedule) -> Job:
         done = 0
         for table in reversed(swept):  # those who refer first
             for statement in (end_rows(table, schedule, now), end_values(table, schedule, now)):
-                async with sessions.begin() as session:
-                    done += await count(session, statement)
-        return done
+                done += await carried_out(sessions, statement)
+        return done or await carried_out(sessions, end_tombstones(schedule, now))
 
     return Job("forget_what_is_due", timedelta(hours=1), forget_what_is_due)
 
 
-async def count(session: AsyncSession, statement: Delete | Update | None) -> int:
+async def carried_out(sessions: Sessions, statement: Delete | Update | None) -> int:
+    """How many rows it was."""
     if statement is None:
         return 0
     done = statement.returning(literal_column("1")).cte("done")
-    return await session.scalar(select(func.count()).select_from(done)) or 0
+    async with sessions.begin() as session:
+        return await session.scalar(select(func.count()).select_from(done)) or 0
+
+
+def end_tombstones(schedule: Schedule, now: datetime) -> Delete:
+    """Take the tombstones that nothing is counted from any more."""
+    longest = max((one.days for one in schedule.periods.values() if one.after is Start.ACCOUNT_END), default=0)
+    old = erased_subject.c.erase_time <= now - timedelta(days=longest)
+    return delete(erased_subject).where(among(erased_subject, old, BATCH))
 
 
 def is_swept(one: Holding, schedule: Schedule) -> bool:
     """Whether a period of its own ends it, and not erasure, or the service by the row's own end."""
-    if one.is_through or OWN_ENDS.intersection(one.column.table.columns.keys()):
+    if one.is_through or one.column.table is erased_subject or OWN_ENDS.intersection(one.column.table.columns.keys()):
         return False
     return schedule.of(one.rules).after is not Start.ACCOUNT_END or (one.subject is not None and not one.goes)
 
