@@ -26,7 +26,6 @@ async def request(session: AsyncSession, id: UUID, *, etag: str, now: datetime) 
     user.state, user.erasure_id = State.DELETING, uuid4()
     user.version, user.update_time = user.version + 1, now
     await sessions.revoke_all(session, id, now=now)
-    await registrations.forget(session, user.email)
     await session.flush()
     erasure = f"erasures/{user.erasure_id}"
     await publish(session, UserDeletionRequested(user=user.name, erasure=erasure, event_time=timestamp(now)))

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,5 +51,13 @@ async def sessions(settings: Settings) -> AsyncIterator[Sessions]:
 
 @pytest.fixture
 async def identity(settings: Settings, sessions: Sessions, clock: Hands) -> AsyncIterator[Identity]:
+    async with served(settings, sessions, clock) as identity:
+        yield identity
+
+
+@asynccontextmanager
+async def served(settings: Settings, sessions: Sessions, clock: Hands) -> AsyncIterator[Identity]:
+    """The service as these settings make it."""
     async with world.running(service(settings, sessions, clock), settings) as channel:
-        yield Identity(IdentityServiceStub(channel), sessions, clock, Signer(settings.signing_key.value).key)
+        key = Signer(settings.signing_key.value).key
+        yield Identity(IdentityServiceStub(channel), sessions, clock, key, channel)

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import grpc
 from google.protobuf.message import Message
 from joserfc.jwk import OKPKey
 from rapport.identity.v1 import identity_pb2 as pb
@@ -20,7 +21,7 @@ from tests.world import Hands, as_service
 
 ADA, EVE = "ada@example.org", "eve@example.org"
 PASSWORD = "brass kettle at dawn"
-GATEWAY, OPERATOR, SUPPORT = as_service("gateway"), as_service("operator"), as_service("support")
+GATEWAY, OPERATOR, SUPPORT, PRIVACY = map(as_service, ("gateway", "operator", "support", "privacy"))
 PNG = b"\x89PNG\r\n\x1a\n and what a picture is made of"
 E = TypeVar("E", bound=Message)
 
@@ -33,6 +34,7 @@ class Identity:
     sessions: Sessions
     clock: Hands
     key: OKPKey  # signs its tokens
+    channel: grpc.aio.Channel
 
     async def create(self, email: str = ADA, *roles: str, **said: object) -> pb.User:
         """A user, made by the operator."""
