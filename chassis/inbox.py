@@ -6,7 +6,7 @@ one is early and waits: so order holds over redeliveries and over replicas, with
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.consumer import Arrival, Handler
 from chassis.database import Sessions, chassis_metadata, in_transaction
 from chassis.envelope import Envelope
+from chassis.jobs import job
 from chassis.personal_data import impersonal
 from chassis.personal_data.tombstone import refused_person
 from chassis.time import Clock
@@ -123,6 +124,11 @@ VALUES (:consumer, :id, :lane, 1, :reason, :now)
 ON CONFLICT (consumer, event_id) DO UPDATE SET reason = :reason
 RETURNING attempts
 """)
+SWEEP = text("""
+DELETE FROM inbox WHERE (consumer, event_id) IN (
+    SELECT consumer, event_id FROM inbox WHERE seen_at < now() - make_interval(secs => :seconds) LIMIT 5000
+) RETURNING event_id
+""")
 FORGET = text("DELETE FROM setback WHERE consumer = :consumer AND event_id = :id")
 
 
@@ -182,6 +188,13 @@ async def note_failure(sessions: Sessions, heard: Heard, reason: str, now: datet
     """Note why a try failed: how many there were."""
     async with sessions.begin() as session:
         return int((await session.execute(FAIL, heard.names | {"now": now, "reason": reason})).scalar_one())
+
+
+@job(every=timedelta(hours=1))
+async def forget_old_notes(sessions: Sessions, _: datetime) -> int:
+    """Drop the notes of events that no stream keeps any more: by the real time, as streams do."""
+    async with sessions.begin() as session:
+        return len((await session.execute(SWEEP, {"seconds": REMEMBERED})).all())
 
 
 def is_forgotten(id: UUID) -> bool:

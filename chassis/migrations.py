@@ -35,7 +35,16 @@ from chassis.personal_data import tombstone
 from chassis.personal_data.declare import Erased
 
 # Every module of the chassis that keeps a table; a test holds the list to the truth.
-KEEPERS = ("chassis.idempotency", "chassis.mail", "chassis.personal_data.restrict", "chassis.personal_data.tombstone")
+KEEPERS = (
+    "chassis.dead_letters",
+    "chassis.idempotency",
+    "chassis.inbox",
+    "chassis.leases",
+    "chassis.mail",
+    "chassis.outbox",
+    "chassis.personal_data.restrict",
+    "chassis.personal_data.tombstone",
+)
 ONE_AT_A_TIME = 4_713  # our advisory lock: two who upgrade one database take turns
 LIMITS = ("lock_timeout = '5s'", "statement_timeout = '120s'")  # a step that waits longer is in the way of the living
 

@@ -4,11 +4,22 @@
 
 The event is sent if and only if the transaction commits. Its version counts the events of its key, without holes:
 whoever publishes about the same key waits for the row lock in `outbox_key` until this transaction ends.
+
+Rows stay as long as the streams keep events. When a stream was lost, its consumers are laid out again and
+
+    python -m chassis.outbox republish --url-file FILE [--since 2026-11-23T12:00:00+00:00]
+
+has everything published once more; who has heard it already knows it by its id.
 """
 
+import argparse
+import asyncio
 import secrets
 import time
 from asyncio import Event as Wake
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 from weakref import WeakSet
 
@@ -18,12 +29,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from chassis.database import chassis_metadata
+from chassis.database import Sessions, chassis_metadata, connect
+from chassis.jobs import job
 from chassis.personal_data import impersonal
 from chassis.subjects import key_of, subject_of
 from chassis.telemetry import span
 from chassis.time import moment
 
+KEPT_MS = 97 * 86_400_000  # a week longer than the streams
 MOST_BYTES = 256 * 1024  # what a stream takes
 
 NAMED = "names resources by their ids, which stay when their person is erased"
@@ -70,6 +83,19 @@ WITH numbered AS (
 INSERT INTO outbox (id, type, subject, key, version, previous, payload, traceparent, request_id, event_time)
 SELECT :id, :type, :subject, :key, version, previous, :payload, :traceparent, :request_id, :event_time FROM numbered
 """)
+FORGET = text("""
+DELETE FROM outbox WHERE id IN (
+    SELECT id FROM outbox WHERE id < :oldest AND published_at IS NOT NULL ORDER BY id LIMIT 5000
+) RETURNING id
+""")
+REPUBLISH = text("""
+UPDATE outbox SET published_at = NULL WHERE id IN (
+    SELECT id FROM outbox
+    WHERE id > :after AND published_at IS NOT NULL
+        AND (CAST(:since AS timestamptz) IS NULL OR published_at >= :since)
+    ORDER BY id LIMIT 5000
+) RETURNING id
+""")
 
 
 async def publish(session: AsyncSession, event: Message) -> None:
@@ -104,6 +130,25 @@ def uuid7(milliseconds: int | None = None) -> UUID:
     return UUID(int=number)
 
 
+# As long as the stream -----------------------------------------------------------------------------------------------
+
+
+@job(every=timedelta(hours=1))
+async def forget_old_events(sessions: Sessions, _: datetime) -> int:
+    """Drop what no stream keeps any more. Streams go by the real time, and so do the ids."""
+    oldest = uuid7(time.time_ns() // 1_000_000 - KEPT_MS)
+    async with sessions.begin() as session:
+        return len((await session.execute(FORGET, {"oldest": oldest})).all())
+
+
+async def republish(session: AsyncSession, since: datetime | None = None) -> int:
+    """Have everything published once more, or what was published at `since` or later; how much that is."""
+    total, after = 0, UUID(int=0)
+    while batch := (await session.scalars(REPUBLISH, {"after": after, "since": since})).all():
+        total, after = total + len(batch), max(batch)
+    return total
+
+
 # Waking the relay ----------------------------------------------------------------------------------------------------
 
 STAGED = "an event was published"
@@ -116,3 +161,27 @@ def wake(session: Session) -> None:
     if STAGED in session.info:
         for one in asleep:
             one.set()
+
+
+# The command ---------------------------------------------------------------------------------------------------------
+
+
+async def main(arguments: argparse.Namespace) -> str:
+    engine, sessions = connect(arguments.url_file.read_text().strip(), name="outbox", most=1)
+    try:
+        async with sessions.begin() as session:  # all at once: the relay goes by the order of writing
+            return f"{await republish(session, arguments.since)} to be published once more"
+    finally:
+        await engine.dispose()
+
+
+def parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m chassis.outbox")
+    parser.add_argument("command", choices=["republish"])
+    parser.add_argument("--url-file", type=Path, required=True, help="holds the URL of the service's database")
+    parser.add_argument("--since", type=lambda word: datetime.fromisoformat(word).astimezone(UTC))
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    print(asyncio.run(main(parsed())))  # noqa: T201

@@ -21,6 +21,7 @@ from nats.js.errors import NotFoundError
 from chassis.outbox import MOST_BYTES
 from chassis.subjects import stream_of
 
+HOLDER = "rapport.holder.v1"  # every service states its own answers there
 DAY = 86_400.0
 KEPT_DAYS = 90  # a new team can read so far back
 INGRESS_DAYS = 3  # what outsiders say may hold anything: it is gone soon
@@ -37,21 +38,30 @@ class Durable:
     filter: str
 
 
-async def prepare(
-    js: JetStreamContext,
-    packages: Iterable[str],
-    ingress: Iterable[str],
-    durables: Sequence[Durable],
-    *,
-    replicas: int = 1,
-) -> None:
-    """Lay out the streams of `packages`, one per name in `ingress` for outsiders, and `durables`. Repeating is safe."""
-    for package in packages:
+@dataclass(frozen=True)
+class Party:
+    """Somebody on NATS: a service, the gateway, a team."""
+
+    name: str
+    packages: Sequence[str] = ()  # whose events it states
+    durables: Sequence[Durable] = ()  # what it hears, and is remembered for
+    reads: Sequence[str] = ()  # filters it may read along, from any time on
+    holder: bool = False  # answers about the people it holds
+
+
+async def prepare(js: JetStreamContext, parties: Iterable[Party], *, replicas: int = 1) -> None:
+    """Lay out the streams of all `parties` and of outsiders, and their durable consumers. Repeating it is safe."""
+    parties = list(parties)
+    packages = {package for one in parties for package in one.packages}
+    packages |= {HOLDER for one in parties if one.holder}
+    durables = [durable for one in parties for durable in one.durables]
+    for package in sorted(packages):
         await lay(js, stream_config(stream_of(package), f"{package}.>", KEPT_DAYS, replicas))
-    for name in ingress:
-        await lay(js, stream_config(f"INGRESS_{name.upper()}", f"ingress.{name}.>", INGRESS_DAYS, replicas))
+    for stream in sorted({one.stream for one in durables if one.stream.startswith("INGRESS_")}):
+        subjects = f"{stream.lower().replace('_', '.', 1)}.>"
+        await lay(js, stream_config(stream, subjects, INGRESS_DAYS, replicas))
     for durable in durables:
-        await js.add_consumer(durable.stream, consumer_config(durable))  # creates, or updates
+        await js.add_consumer(durable.stream, consumer_config(durable))  # makes it, or mends it
 
 
 async def lay(js: JetStreamContext, config: StreamConfig) -> None:
