@@ -11,6 +11,7 @@ from chassis.service import Service, main
 from chassis.time import Clock
 from services.loyalty import consumers, models
 from services.loyalty.bonus import Keys
+from services.loyalty.erasure import settling
 from services.loyalty.jobs import JOBS
 from services.loyalty.people import People
 from services.loyalty.rpc import Loyalty
@@ -39,6 +40,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock, identity: grpc
         sessions=sessions,
         metadata=models.Base.metadata,
         clock=clock,
+        before_erasure=settling(people),
     )
 
 

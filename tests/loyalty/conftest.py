@@ -1,0 +1,175 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from rapport.identity.v1 import identity_pb2 as identity_pb
+from rapport.identity.v1.events_pb2 import UserCreated
+from rapport.identity.v1.identity_pb2_grpc import IdentityServiceServicer, add_IdentityServiceServicer_to_server
+from rapport.loyalty.v1 import loyalty_pb2 as pb
+from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
+from sqlalchemy import select, text
+
+from chassis.client import Metadata
+from chassis.database import Sessions, connect
+from chassis.mail import mail
+from chassis.service import serving
+from chassis.settings import Secret
+from chassis.time import timestamp
+from services.loyalty.__main__ import service
+from services.loyalty.settings import Settings
+from tests import tokens
+from tests.world import Hands, as_service, database_of, settings, stated
+
+E = TypeVar("E", bound=Message)
+BONUS_KEY = bytes(range(32)).hex()
+OPERATOR = as_service("operator")
+
+
+class Identity(IdentityServiceServicer):
+    """What loyalty asks identity about, answered over a socket; and where identity can be away."""
+
+    def __init__(self) -> None:
+        self.addresses: dict[str, str] = {}
+        self.is_away = False
+
+    async def GetUser(self, request: identity_pb.GetUserRequest, context: Any) -> identity_pb.User:
+        if self.is_away:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        if request.name not in self.addresses:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "nobody")
+        return identity_pb.User(name=request.name, email=self.addresses[request.name])
+
+
+@dataclass
+class World:
+    """Loyalty running, people who use it, and what reaches them."""
+
+    stub: LoyaltyServiceStub
+    identity: Identity
+    sessions: Sessions
+    clock: Hands
+    settle: Callable[[], Awaitable[int]]
+
+    def now(self) -> datetime:
+        return self.clock()
+
+    def advance(self, **by: float) -> None:
+        self.clock.advance(timedelta(**by))
+
+    def person(self, email: str = "") -> UUID:
+        """Somebody identity knows."""
+        user = uuid4()
+        self.identity.addresses[f"users/{user}"] = email or f"{user}@example.org"
+        return user
+
+    def as_(self, user: UUID, *roles: str) -> Metadata:
+        return tokens.as_user(user, *roles, now=self.now())
+
+    async def set_rules(self, bonus: int = 500, per_unit: int = 1, etag: str = "") -> pb.Programme:
+        rules = pb.Programme(currency="R points", newsletter_bonus=bonus, points_per_unit=per_unit, etag=etag)
+        return await self.stub.UpdateProgramme(pb.UpdateProgrammeRequest(programme=rules), metadata=OPERATOR)
+
+    # Points ---------------------------------------------------------------------------------------------------------
+
+    async def balance(self, user: UUID) -> tuple[int, int]:
+        name = f"users/{user}/pointsAccount"
+        account = await self.stub.GetPointsAccount(pb.GetPointsAccountRequest(name=name), metadata=self.as_(user))
+        return account.available, account.arrears
+
+    async def movements(self, user: UUID, **paging: Any) -> list[pb.Movement]:
+        return list((await self.page(user, **paging)).movements)
+
+    async def page(self, user: UUID, **paging: Any) -> pb.ListMovementsResponse:
+        request = pb.ListMovementsRequest(parent=f"users/{user}/pointsAccount", **paging)
+        return await self.stub.ListMovements(request, metadata=self.as_(user))
+
+    async def earn(self, user: UUID, points: int, request_id: str = "") -> pb.Movement:
+        request = pb.EarnPointsRequest(
+            parent=f"users/{user}/pointsAccount", points=points, request_id=request_id or str(uuid4())
+        )
+        return await self.stub.EarnPoints(request, metadata=OPERATOR)
+
+    async def books(self) -> pb.VerifyLedgerResponse:
+        return await self.stub.VerifyLedger(pb.VerifyLedgerRequest(), metadata=OPERATOR)
+
+    async def ask_database(self, statement: str, **values: Any) -> list[Any]:
+        async with self.sessions.begin() as session:
+            result = await session.execute(text(statement), values)
+            return list(result.all()) if result.returns_rows else []  # type: ignore[attr-defined]
+
+    # The newsletter -------------------------------------------------------------------------------------------------
+
+    async def mails(self, to: str) -> list[Any]:
+        async with self.sessions() as session:
+            return list((await session.execute(select(mail).where(mail.c.recipient == to))).all())
+
+    async def link(self, email: str, user: UUID | None = None) -> str:
+        """The token of a link that somebody who asked for it, as `user` or as a guest, was mailed."""
+        before = {one.id for one in await self.mails(email.lower())}
+        request = pb.BeginSubscriptionRequest(email=email)
+        await self.stub.BeginSubscription(request, metadata=self.as_(user) if user else ())
+        [new] = [one for one in await self.mails(email.lower()) if one.id not in before]
+        return str(new.text).partition("#token=")[2].split()[0]
+
+    async def confirm(self, token: str) -> pb.Subscription:
+        return await self.stub.ConfirmSubscription(pb.ConfirmSubscriptionRequest(token=token))
+
+    async def subscribe(self, email: str, user: UUID | None = None) -> pb.Subscription:
+        return await self.confirm(await self.link(email, user))
+
+    async def end_token(self, email: str) -> str:
+        [*_, last] = await self.mails(email)
+        return str(last.headers["List-Unsubscribe"]).strip("<>").rpartition("/")[2]
+
+    async def end(self, token: str) -> None:
+        await self.stub.EndSubscription(pb.EndSubscriptionRequest(token=token))
+
+    async def subscription(self, user: UUID) -> pb.Subscription:
+        name = f"users/{user}/subscription"
+        return await self.stub.GetSubscription(pb.GetSubscriptionRequest(name=name), metadata=self.as_(user))
+
+    # What it states and hears ----------------------------------------------------------------------------------------
+
+    async def stated(self, kind: type[E]) -> list[E]:
+        return await stated(self.sessions, kind)
+
+    async def registers(self, email: str) -> UUID:
+        user = self.person(email)
+        await self.hears(UserCreated(user=f"users/{user}", event_time=timestamp(self.now())))
+        return user
+
+    async def hears(self, *events: Message) -> None:
+        """Loyalty has heard these events, and done what it does about them."""
+        raise NotImplementedError
+
+
+@pytest.fixture
+async def world(postgres: str, nats: str, tmp_path: Path) -> AsyncIterator[World]:
+    identity, server = Identity(), grpc.aio.server()  # type: ignore[abstract]
+    add_IdentityServiceServicer_to_server(identity, server)
+    told = settings(
+        Settings,
+        tmp_path,
+        name="loyalty",
+        database=await database_of(postgres, "loyalty"),
+        nats_url=nats,
+        identity_target=f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}",
+        public_url="https://store.example.org",
+        bonus_key=Secret(BONUS_KEY),
+    )
+    await server.start()
+    engine, sessions = connect(told.database_url.value, name="tests")
+    clock = Hands(datetime(2026, 7, 6, 12, tzinfo=UTC))
+    loyalty = replace(service(told, sessions, clock), keys=tokens.keys)
+    async with serving(loyalty, told) as served, grpc.aio.insecure_channel(f"127.0.0.1:{served.port}") as channel:
+        made = World(LoyaltyServiceStub(channel), identity, sessions, clock, served.settle)
+        await made.set_rules()
+        yield made
+    await engine.dispose()
+    await server.stop(None)

@@ -1,0 +1,140 @@
+import asyncio
+from uuid import uuid4
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from rapport.loyalty.v1 import loyalty_pb2 as pb
+from sqlalchemy.exc import DBAPIError
+
+from chassis.database import sqlstate
+from services.loyalty.models import JOURNAL
+from tests.loyalty.conftest import OPERATOR, World
+from tests.world import refused
+
+TABLES = [table.name for table in JOURNAL]
+
+
+async def test_the_same_request_is_one_movement_for_ever(world: World) -> None:  # V19
+    ada, key = world.person(), str(uuid4())
+    first = await world.earn(ada, 10, key)
+    world.advance(days=4_000)
+    assert await world.earn(ada, 10, key) == first
+    assert await world.balance(ada) == (10, 0)
+
+
+async def test_the_same_request_at_once_is_one_movement(world: World) -> None:
+    ada, key = world.person(), str(uuid4())
+    told = await asyncio.gather(*(world.earn(ada, 10, key) for _ in range(20)))
+    assert len({one.name for one in told}) == 1
+    assert await world.balance(ada) == (10, 0)
+
+
+@pytest.mark.parametrize("other", ["points", "person"])
+async def test_another_request_under_the_same_id_is_refused(world: World, other: str) -> None:  # V20
+    ada, key = world.person(), str(uuid4())
+    await world.earn(ada, 10, key)
+    with refused("REQUEST_ID_REUSED"):
+        await world.earn(ada if other == "points" else world.person(), 11 if other == "points" else 10, key)
+    assert await world.balance(ada) == (10, 0)
+    assert (await world.books()).totals["issued"] == 10
+
+
+async def test_many_at_once_for_one_person_leave_one_line_of_balances(world: World) -> None:
+    ada = world.person()
+    await asyncio.gather(*(world.earn(ada, points) for points in range(1, 31)))
+    rows = list(reversed(await world.movements(ada)))
+    balance = 0
+    for row in rows:
+        balance += row.points
+        assert row.balance_after == balance
+    assert await world.balance(ada) == (465, 0)
+    assert (await world.books()).balanced
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    "statement", ["UPDATE {} SET account_id = account_id", "DELETE FROM {} WHERE false", "TRUNCATE {} CASCADE"]
+)
+async def test_the_journal_is_only_ever_added_to(world: World, table: str, statement: str) -> None:
+    await world.earn(world.person(), 10)
+    with pytest.raises(DBAPIError) as error:
+        await world.ask_database(statement.format(table))
+    assert sqlstate(error.value) == "P0L02"
+
+
+async def test_legs_that_do_not_sum_to_zero_are_refused_by_the_database(world: World) -> None:
+    await world.earn(world.person(), 10)
+    with pytest.raises(DBAPIError) as error:
+        await world.ask_database(
+            "INSERT INTO entry (operation_id, leg, bucket, delta) SELECT id, 9, 'ISSUED', -1 FROM operation"
+        )
+    assert sqlstate(error.value) == "P0L01"
+    assert (await world.books()).balanced
+
+
+async def test_a_balance_below_zero_is_refused_by_the_database(world: World) -> None:
+    await world.earn(world.person(), 10)
+    for wrong in ("available = -1", "arrears = -1", "arrears = 1"):
+        with pytest.raises(DBAPIError) as error:
+            await world.ask_database(f"UPDATE account SET {wrong}")  # noqa: S608
+        assert sqlstate(error.value) == "23514"
+
+
+async def test_books_that_are_right_say_so_with_their_totals(world: World) -> None:
+    await world.earn(world.person(), 10)
+    await world.earn(world.person(), 20)
+    told = await world.books()
+    assert MessageToDict(told) == {
+        "balanced": True,
+        "entries": "4",
+        "totals": {
+            "available": "30", "arrears": "0", "issued": "30", "reversed": "0", "forfeited": "0", "written_off": "0",
+        },
+    }  # fmt: skip
+
+
+WRONGS = {
+    "UPDATE account SET available = available + 1": "do not add up to its balance",
+    "UPDATE account SET available = 0, close_time = now()": "A closed account still says whose it was",
+    "ALTER TABLE entry DISABLE TRIGGER journal_is_kept": "A trigger that guards the journal",
+    "DROP TRIGGER legs_sum_to_zero ON entry": "A trigger that guards the journal",
+    # What only somebody who took the triggers away could do:
+    "UPDATE entry SET delta = delta + 1 WHERE bucket = 'AVAILABLE'": "All legs sum to 1, not to zero",
+    "UPDATE entry SET delta = delta + 2 WHERE bucket = 'ISSUED'": "The legs of an operation do not sum to zero",
+    "UPDATE entry SET balance_after = 7 WHERE bucket = 'AVAILABLE'": "A balance after an entry",
+    "DELETE FROM entry": "An operation has no legs",
+}
+
+
+@pytest.mark.parametrize("statement", WRONGS)
+async def test_what_was_done_to_the_books_is_found(world: World, statement: str) -> None:
+    await world.earn(world.person(), 10)
+    if "entry SET" in statement or statement.startswith("DELETE"):
+        for table in TABLES:
+            await world.ask_database(f"ALTER TABLE {table} DISABLE TRIGGER journal_is_kept")
+    await world.ask_database(statement)
+    told = await world.books()
+    assert not told.balanced
+    assert any(WRONGS[statement] in one for one in told.findings), told.findings
+
+
+async def test_the_ledger_is_verified_without_being_asked(world: World) -> None:
+    from prometheus_client import generate_latest
+
+    from chassis.telemetry import REGISTRY
+
+    await world.earn(world.person(), 10)
+    await world.settle()
+    assert b"points_ledger_findings 0.0" in generate_latest(REGISTRY)
+    await world.ask_database("UPDATE account SET available = available + 1")
+    world.advance(minutes=2)
+    await world.settle()
+    assert b"points_ledger_findings 2.0" in generate_latest(REGISTRY)
+
+
+async def test_only_staff_reads_the_books(world: World) -> None:
+    request = pb.VerifyLedgerRequest()
+    assert (await world.stub.VerifyLedger(request, metadata=OPERATOR)).balanced
+    ada = world.person()
+    with refused("FORBIDDEN"):
+        await world.stub.VerifyLedger(request, metadata=world.as_(ada))
