@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import textwrap
 import time
 import traceback
 from collections.abc import Mapping
 from typing import Any
 
 from deploy.local.plan import Plan
-from deploy.local.terminal import step as line
+from deploy.local.terminal import mark
 from tests.journeys.people import gateway_client, mailbox_client
 from tests.journeys.story import STEPS, begin
 
@@ -33,10 +34,16 @@ async def tell(plan: Plan, *, as_json: bool) -> int:
                 shown = {"step": number, "title": title, "held": not problem, "told": told, "problem": problem}
                 print(json.dumps(shown | {"seconds": round(seconds, 3)}), flush=True)
             else:
-                print(line(f"{number:2}  {title}", "", seconds, good=not problem), flush=True)
-                print(f"       {told or problem}", flush=True)
+                print(lines(number, title, told or problem, seconds, good=not problem), flush=True)
             if problem:
                 return 1
     if not as_json:
         print(f"\n All {len(STEPS)} steps held, in {time.monotonic() - started:.1f} s\n")
     return 0
+
+
+def lines(number: int, title: str, told: str, seconds: float, *, good: bool) -> str:
+    """A step for an 80-column terminal: what it is, then what came of it and how long it took."""
+    first, *rest = textwrap.wrap(title, 70)
+    head = "\n".join([f" {mark(good=good)} {number:2}  {first}", *(f"       {one}" for one in rest)])
+    return f"{head}\n       {told}  ({seconds:.1f} s)"
