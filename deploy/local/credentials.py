@@ -13,7 +13,6 @@ from deploy.local.plan import Plan
 from deploy.local.ports import SERVICES, instances
 from deploy.local.state import State
 
-NATS_USERS = (*SERVICES, "gateway", "mail", "operator", "reader", "shop")
 PEERS = (*SERVICES, "gateway", "operator", "shop")
 MAIL_FROM = "store@example.org"
 

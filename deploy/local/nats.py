@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from deploy.local.credentials import NATS_USERS
+from deploy.local import parties
 from deploy.local.plan import Plan, saved
 from deploy.local.postgres import owned
 from deploy.local.state import State, engine_user, write
@@ -46,21 +46,14 @@ def configuration(plan: Plan, home: Path) -> str:
                 "max_memory_store": 64 << 20,
                 "max_file_store": 4 << 30,
             },
-            "authorization": {"users": [login(plan.state, user) for user in NATS_USERS]},
+            "authorization": {"users": [login(plan.state, *one) for one in parties.read(plan.state)["users"].items()]},
         },
         indent=1,
     )
 
 
-def login(state: State, user: str) -> dict[str, Any]:
-    password = state.secret(f"nats-{user}").read_text()
-    return {"user": user, "password": password, "permissions": rights(user)}
-
-
-def rights(user: str) -> Mapping[str, Any]:
-    if user == "reader":
-        return {"publish": {"deny": [">"]}, "subscribe": ["rapport.>", "ingress.>"]}
-    return {"publish": [">"], "subscribe": [">"]}
+def login(state: State, user: str, rights: Mapping[str, Any]) -> dict[str, Any]:
+    return {"user": user, "password": state.secret(f"nats-{user}").read_text(), "permissions": rights}
 
 
 def reachable(state: State, user: int | None) -> Path:

@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import asyncpg
+import nats
 
-from chassis import migrations
+from chassis import migrations, streams
 from chassis.time import TestClock
-from deploy.local import credentials
+from deploy.local import credentials, parties
 from deploy.local.plan import Plan, saved
 from deploy.local.ports import SERVICES
 from deploy.local.terminal import dot
@@ -26,7 +27,30 @@ async def main(plan: Plan) -> None:
     await databases(plan)
     for service in SERVICES:
         await migrations.upgrade(credentials.database_url(plan, service), service)
-    print(dot().join([f"{len(SERVICES)} databases", f"{sum(map(count, SERVICES))} migrations"]))
+    await lay_streams(plan)
+    laid = parties.read(plan.state)["parties"]
+    durables = sum(len(one["durables"]) for one in laid)
+    steps = sum(map(count, SERVICES))
+    print(dot().join([f"{len(SERVICES)} databases", f"{steps} migrations", f"{durables} consumers"]))
+
+
+async def lay_streams(plan: Plan) -> None:
+    """The streams and consumers, made by the one user who may."""
+    told = credentials.for_nats(plan, "operator")
+    name, password = told["RAPPORT_NATS_USER"], plan.state.folder / told["RAPPORT_NATS_PASSWORD_FILE"]
+    client = await nats.connect(
+        told["RAPPORT_NATS_URL"],
+        user=name or None,
+        password=password.read_text() or None,
+        inbox_prefix=f"_INBOX_{name or 'operator'}".encode(),
+        connect_timeout=5,
+        max_reconnect_attempts=0,
+    )
+    try:
+        known = parties.read(plan.state)["parties"]
+        await streams.prepare(client.jetstream(), [parties.party(one) for one in known])
+    finally:
+        await client.close()
 
 
 def count(service: str) -> int:

@@ -31,7 +31,7 @@ class Process:
 
 def table(plan: Plan) -> list[Process]:
     """Everything that the plan asks for, in no particular order."""
-    rows = [*engines(plan), sink(plan), preparation(plan), *services(plan), *gateways(plan)]
+    rows = [*engines(plan), sink(plan), *preparation(plan), *services(plan), *gateways(plan)]
     if not plan.only:
         return rows
     by_name = {row.name: row for row in rows}
@@ -72,6 +72,7 @@ def engines(plan: Plan) -> list[Process]:
                 name="nats",
                 command=python("deploy.local.nats", plan.state.plan),
                 rank=ENGINES,
+                after=["rights"],
                 ready=f"http://127.0.0.1:{ports['nats-monitor']}/healthz?js-enabled-only=true",
                 says=f"NATS with JetStream{dot()}port {ports['nats']}",
             )
@@ -90,13 +91,16 @@ def sink(plan: Plan) -> Process:
     )
 
 
-def preparation(plan: Plan) -> Process:
-    return Process(
-        name="prepare",
-        command=python("deploy.local.prepare", plan.state.plan),
-        rank=PREPARATION,
-        after=[engine.name for engine in engines(plan)],
-    )
+def preparation(plan: Plan) -> list[Process]:
+    return [
+        Process(name="rights", command=python("deploy.local.parties", plan.state.plan), rank=PREPARATION),
+        Process(
+            name="prepare",
+            command=python("deploy.local.prepare", plan.state.plan),
+            rank=PREPARATION,
+            after=["rights", *(engine.name for engine in engines(plan))],
+        ),
+    ]
 
 
 def services(plan: Plan) -> list[Process]:
