@@ -34,7 +34,7 @@ async def find(session: AsyncSession, needle: str) -> dict[str, int]:
         columns[place].append((shown, hit(column.replace('"', '""').replace(":", r"\:"), kind)))
     said = {
         "texts": sorted({one.lower() for one in written(needle)}),
-        "bytes": sorted({one.encode() for one in [*written(needle), needle.lower(), needle.upper()]}),
+        "bytes": sorted({way.encode() for one in written(needle) for way in (one, one.lower(), one.upper())}),
         "needle": needle,
     }
     found: dict[str, int] = {}
