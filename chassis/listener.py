@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 from google.protobuf.message import Message
+from grpc import StatusCode
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
@@ -236,7 +237,9 @@ class Listener:
             reason=reason,
             exc_info=not isinstance(error, Refusal),
         )
-        if attempts > len(LADDER):
+        # What is wrong in itself does not get better by waiting.
+        hopeless = isinstance(error, Refusal) and error.code is StatusCode.INVALID_ARGUMENT
+        if hopeless or attempts > len(LADDER):
             return await self.set_aside(heard, reason, attempts)
         return Outcome.FAILED, LADDER[attempts - 1] * random.uniform(0.8, 1.2)  # noqa: S311 - to part, not to hide
 

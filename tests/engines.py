@@ -8,7 +8,7 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from deploy.local.postgres import INSTALLED, SETTINGS, WHEEL, owned, reachable
@@ -47,18 +47,23 @@ def postgres(*settings: str) -> Iterator[str]:
 
 
 @contextmanager
-def nats(*, settings: str = "") -> Iterator[str]:
-    """A NATS server with JetStream and lines of configuration of one's own. Gives its URL."""
-    with folder() as home:
-        lines = ["host: 127.0.0.1", "port: -1", f'jetstream {{ store_dir: "{home}/jetstream" }}', settings]
-        (home / "nats.conf").write_text("\n".join(lines))
-        command = [*tied(signal.SIGKILL), f"{NATS}", "-c", f"{home}/nats.conf", "--ports_file_dir", f"{home}"]
+def nats(*, settings: str = "", home: Path | None = None, port: int = -1) -> Iterator[str]:
+    """A NATS server with JetStream and lines of configuration of one's own. Gives its URL.
+
+    It ends by a kill. Given the same home and port, another one is the same server, back again.
+    """
+    with folder() if home is None else nullcontext(home) as place:
+        store = f'jetstream {{ store_dir: "{place}/jetstream", sync_interval: always }}'
+        (place / "nats.conf").write_text("\n".join(["host: 127.0.0.1", f"port: {port}", store, settings]))
+        for left in place.glob("*.ports"):
+            left.unlink()
+        command = [*tied(signal.SIGKILL), f"{NATS}", "-c", f"{place}/nats.conf", "--ports_file_dir", f"{place}"]
 
         def listening() -> str:
-            written = [text for file in home.glob("*.ports") if (text := file.read_text())]
+            written = [text for file in place.glob("*.ports") if (text := file.read_text())]
             return str(json.loads(written[0])["nats"][0]) if written else ""
 
-        with running(command, home / "log", lambda: bool(listening()), stop=signal.SIGKILL):
+        with running(command, place / "log", lambda: bool(listening()), stop=signal.SIGKILL):
             yield listening()
 
 

@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -113,3 +114,11 @@ async def people(held: Sessions) -> People:
         session.add(Sock(drawer_id=drawer.id, owner_id=ada, colour=planted["sock.colour"]))
         session.add_all([Leg(entry_id=entry, points=500), Leg(entry_id=entry, points=-500)])
     return People(ada, eve)
+
+
+@pytest.fixture
+def url_file(sessions: Sessions, tmp_path: Path) -> Path:
+    """Holds the URL of the database of `sessions`, as commands are told."""
+    file = tmp_path / "database.url"
+    file.write_text(sessions.kw["bind"].url.set(drivername="postgresql").render_as_string(hide_password=False))
+    return file
