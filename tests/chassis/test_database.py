@@ -1,0 +1,134 @@
+import asyncio
+
+import pytest
+from sqlalchemy import exc, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.database import DEADLOCK, SERIALIZATION_FAILURE, Sessions, connect, in_transaction, sqlstate
+from tests.chassis.people import Base
+
+
+async def ask(sessions: Sessions, statement: str) -> object:
+    async with sessions() as session:
+        return await session.scalar(text(statement))
+
+
+async def test_a_service_is_known_by_its_name(sessions: Sessions) -> None:
+    assert await ask(sessions, "SHOW application_name") == "tests"
+
+
+async def test_a_statement_does_not_go_on_for_ever(sessions: Sessions) -> None:
+    assert await ask(sessions, "SHOW statement_timeout") == "30s"
+    assert await ask(sessions, "SHOW idle_in_transaction_session_timeout") == "1min"
+
+
+async def test_rows_about_people_are_written_at_read_committed(database: str) -> None:
+    """Whatever the database itself is set to."""
+    engine, sessions = connect(database, name="tests")
+    async with sessions.begin() as session:
+        name = await session.scalar(text("SELECT current_database()"))
+        await session.execute(
+            text(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")  # our own name
+        )
+    await engine.dispose()
+    engine, sessions = connect(database, name="tests")
+    assert await ask(sessions, "SHOW transaction_isolation") == "read committed"
+    await engine.dispose()
+
+
+async def test_a_service_takes_no_more_connections_than_its_share(database: str) -> None:
+    engine, sessions = connect(database, name="tests", most=1)
+    engine.sync_engine.pool._timeout = 0.01  # type: ignore[attr-defined]  # five seconds, otherwise
+    async with sessions.begin() as session:
+        await session.execute(text("SELECT 1"))
+        with pytest.raises(exc.TimeoutError):
+            await ask(sessions, "SELECT 1")
+    await engine.dispose()
+
+
+async def test_an_error_does_not_show_the_parameters(sessions: Sessions) -> None:
+    with pytest.raises(DBAPIError) as caught:
+        async with sessions() as session:
+            await session.execute(text("SELECT 1 / (length(:it) - 6)"), {"it": bytes.fromhex("63616e617279").decode()})
+    assert "canary" not in str(caught.value)
+    assert sqlstate(caught.value) == "22012"
+
+
+async def test_a_connection_that_broke_is_replaced(sessions: Sessions) -> None:
+    """A restart of the database costs nobody a call."""
+    async with sessions() as other:
+        await other.execute(text("SELECT 1"))  # holds a connection, so that the next is another
+        first = await ask(sessions, "SELECT pg_backend_pid()")
+        assert await other.scalar(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": first})
+    second = await ask(sessions, "SELECT pg_backend_pid()")
+    assert second not in (None, first)
+
+
+def test_constraints_are_named_after_what_they_are_on() -> None:
+    tables = Base.metadata.tables
+    names = {one.name for table in tables.values() for one in table.constraints}
+    names |= {one.name for table in tables.values() for one in table.indexes}
+    assert names >= {
+        "user_pkey",
+        "user_email_key",
+        "credential_user_id_fkey",
+        "sock_drawer_id_owner_id_fkey",
+        "call_customer_id_idx",
+    }
+
+
+# Another transaction in the way --------------------------------------------------------------------------------------
+
+
+async def test_two_who_stand_in_each_others_way_are_both_done(sessions: Sessions) -> None:
+    """One of them is the victim of a deadlock, and is done again."""
+    tries: list[int] = []
+    both = asyncio.Barrier(2)
+    async with sessions.begin() as session:
+        await session.execute(text("CREATE TABLE pair AS SELECT n AS id, 0 AS count FROM generate_series(1, 2) n"))
+
+    async def count(first: int, second: int) -> None:
+        async def work(session: AsyncSession) -> None:
+            tries.append(first)
+            await session.execute(text("UPDATE pair SET count = count + 1 WHERE id = :id"), {"id": first})
+            if len(tries) <= 2:  # the first time, neither goes on before the other has its row
+                await both.wait()
+            await session.execute(text("UPDATE pair SET count = count + 1 WHERE id = :id"), {"id": second})
+
+        await in_transaction(sessions, work)
+
+    await asyncio.gather(count(1, 2), count(2, 1))
+    assert await ask(sessions, "SELECT array_agg(count) FROM pair") == [2, 2]
+    assert len(tries) == 3
+
+
+@pytest.mark.parametrize(("state", "times"), [(SERIALIZATION_FAILURE, 4), (DEADLOCK, 4), ("23505", 1), ("P0E01", 1)])
+async def test_only_what_may_pass_is_tried_again_and_not_for_ever(sessions: Sessions, state: str, times: int) -> None:
+    tries = 0
+
+    async def work(session: AsyncSession) -> None:
+        nonlocal tries
+        tries += 1
+        await session.execute(text(f"DO $$BEGIN RAISE SQLSTATE '{state}'; END$$"))
+
+    with pytest.raises(DBAPIError) as caught:
+        await in_transaction(sessions, work)
+    assert (sqlstate(caught.value), tries) == (state, times)
+
+
+async def test_what_is_done_is_kept_and_what_fails_is_not(sessions: Sessions) -> None:
+    async def work(session: AsyncSession) -> str:
+        await session.execute(text("CREATE TABLE made ()"))
+        return "done"
+
+    assert await in_transaction(sessions, work) == "done"
+    assert await ask(sessions, "SELECT to_regclass('made')::text") == "made"
+
+    async def fail(session: AsyncSession) -> None:
+        await session.execute(text("DROP TABLE made"))
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await in_transaction(sessions, fail)
+    assert await ask(sessions, "SELECT to_regclass('made')::text") == "made"
