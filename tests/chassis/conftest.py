@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 
 from chassis.database import Sessions, connect
 from chassis.migrations import lay
+from tests import engines
 from tests.chassis.people import (
     Base,
     Bill,
@@ -122,3 +123,10 @@ def url_file(sessions: Sessions, tmp_path: Path) -> Path:
     file = tmp_path / "database.url"
     file.write_text(sessions.kw["bind"].url.set(drivername="postgresql").render_as_string(hide_password=False))
     return file
+
+
+@pytest.fixture
+def own_nats() -> Iterator[str]:
+    """The URL of a NATS server that nobody else speaks to."""
+    with engines.nats() as url:
+        yield url

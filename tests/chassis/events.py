@@ -154,3 +154,19 @@ class Witness:
 
         await until(are_there)
         return await self.seen(sessions, ticket)
+
+
+async def stored(js: JetStreamContext, stream: str = "RAPPORT_SUPPORT_V1") -> list[Any]:
+    """All that a stream holds, in its order."""
+    last = (await js.stream_info(stream)).state.last_seq
+    return [await js.get_msg(stream, number) for number in range(1, last + 1)]
+
+
+async def holds(js: JetStreamContext, many: int, stream: str = "RAPPORT_SUPPORT_V1") -> list[Any]:
+    """Wait until a stream holds so many messages, and give them."""
+
+    async def are_there() -> bool:
+        return (await js.stream_info(stream)).state.messages >= many
+
+    await until(are_there)
+    return await stored(js, stream)
