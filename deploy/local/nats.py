@@ -6,12 +6,10 @@ import shutil
 import signal
 import sys
 import sysconfig
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from deploy.local import parties
 from deploy.local.plan import Plan, saved
 from deploy.local.postgres import owned
 from deploy.local.state import State, engine_user, write
@@ -46,14 +44,18 @@ def configuration(plan: Plan, home: Path) -> str:
                 "max_memory_store": 64 << 20,
                 "max_file_store": 4 << 30,
             },
-            "authorization": {"users": [login(plan.state, *one) for one in parties.read(plan.state)["users"].items()]},
+            "authorization": {"users": users(plan.state)},
         },
         indent=1,
     )
 
 
-def login(state: State, user: str, rights: Mapping[str, Any]) -> dict[str, Any]:
-    return {"user": user, "password": state.secret(f"nats-{user}").read_text(), "permissions": rights}
+def users(state: State) -> list[dict[str, Any]]:
+    known: dict[str, Any] = json.loads(state.rights.read_text())["users"]
+    return [
+        {"user": name, "password": state.secret(f"nats-{name}").read_text(), "permissions": rights}
+        for name, rights in known.items()
+    ]
 
 
 def reachable(state: State, user: int | None) -> Path:

@@ -93,10 +93,10 @@ def sink(plan: Plan) -> Process:
 
 def preparation(plan: Plan) -> list[Process]:
     return [
-        Process(name="rights", command=python("deploy.local.parties", plan.state.plan), rank=PREPARATION),
+        Process(name="rights", command=python("deploy.local.once", "rights", plan.state.plan), rank=PREPARATION),
         Process(
             name="prepare",
-            command=python("deploy.local.prepare", plan.state.plan),
+            command=python("deploy.local.once", "prepare", plan.state.plan),
             rank=PREPARATION,
             after=["rights", *(engine.name for engine in engines(plan))],
         ),

@@ -50,6 +50,11 @@ class State:
         return self.folder / "secrets/plan.json"
 
     @property
+    def rights(self) -> Path:
+        """Who may say and hear what on NATS, as worked out from the contracts."""
+        return self.folder / "secrets/nats.json"
+
+    @property
     def mailbox(self) -> Path:
         return self.folder / "mail"
 

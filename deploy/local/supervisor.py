@@ -42,6 +42,7 @@ class Child:
     restarts: int = 0
     was_ready: asyncio.Event = field(default_factory=asyncio.Event)
     running: asyncio.subprocess.Process | None = None
+    log_from: int = 0  # where in its log this run begins
 
 
 class Supervisor:
@@ -104,7 +105,7 @@ class Supervisor:
         if not process.ready:
             code = await ended
             if code == 0:
-                self.arrived(child, "done", start, tail(self.state.log(process.name), 1))
+                self.arrived(child, "done", start, tail(self.state.log(process.name), 1, child.log_from))
             return code
         while not ended.done() and time.monotonic() - start < PATIENCE:
             if await answers(process.ready) and not ended.done():
@@ -120,6 +121,7 @@ class Supervisor:
     async def spawn(self, child: Child) -> asyncio.subprocess.Process:
         process = child.process
         with self.state.log(process.name).open("ab") as log:  # to append is to survive being cut short
+            child.log_from = log.tell()
             child.running = await asyncio.create_subprocess_exec(
                 *tied(process.death),
                 *process.command,
@@ -144,7 +146,9 @@ class Supervisor:
         self.failed = True
         self.put(child, "failed")
         path = self.state.log(child.process.name)
-        self.tell("failed", name=child.process.name, how=how, log=str(path), last=tail(path, LAST_LINES))
+        self.tell(
+            "failed", name=child.process.name, how=how, log=str(path), last=tail(path, LAST_LINES, child.log_from)
+        )
         self.ends.set()
 
     async def stop(self) -> None:
@@ -220,9 +224,9 @@ def ending(code: int | None) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
 
 
-def tail(path: Path, lines: int) -> str:
+def tail(path: Path, lines: int, start: int) -> str:
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 64_000))
+        file.seek(max(start, path.stat().st_size - 64_000))
         return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
 
 

@@ -1,60 +1,41 @@
-"""`python -m deploy.local.prepare PLAN`: databases and roles, migrations, streams and consumers, before any service."""
+"""What is there before any service: databases and roles, their tables, streams and consumers."""
 
 import asyncio
 import base64
 import hashlib
 import hmac
 import secrets
-import sys
-from pathlib import Path
 
 import asyncpg
 import nats
 
 from chassis import migrations, streams
+from chassis.streams import Party
 from chassis.time import TestClock
-from deploy.local import credentials, parties
-from deploy.local.plan import Plan, saved
+from deploy.local import credentials
+from deploy.local.parties import parties
+from deploy.local.plan import Plan
 from deploy.local.ports import SERVICES
 from deploy.local.terminal import dot
 
 ITERATIONS = 4096
 
 
-async def main(plan: Plan) -> None:
+def main(plan: Plan) -> str:
+    return asyncio.run(lay(plan))
+
+
+async def lay(plan: Plan) -> str:
     if plan.own_engines:
         TestClock.create(plan.state.clock)
     await databases(plan)
     for service in SERVICES:
         await migrations.upgrade(credentials.database_url(plan, service), service)
-    await lay_streams(plan)
-    laid = parties.read(plan.state)["parties"]
-    durables = sum(len(one["durables"]) for one in laid)
-    steps = sum(map(count, SERVICES))
-    print(dot().join([f"{len(SERVICES)} databases", f"{steps} migrations", f"{durables} consumers"]))
-
-
-async def lay_streams(plan: Plan) -> None:
-    """The streams and consumers, made by the one user who may."""
-    told = credentials.for_nats(plan, "operator")
-    name, password = told["RAPPORT_NATS_USER"], plan.state.folder / told["RAPPORT_NATS_PASSWORD_FILE"]
-    client = await nats.connect(
-        told["RAPPORT_NATS_URL"],
-        user=name or None,
-        password=password.read_text() or None,
-        inbox_prefix=f"_INBOX_{name or 'operator'}".encode(),
-        connect_timeout=5,
-        max_reconnect_attempts=0,
-    )
-    try:
-        known = parties.read(plan.state)["parties"]
-        await streams.prepare(client.jetstream(), [parties.party(one) for one in known])
-    finally:
-        await client.close()
-
-
-def count(service: str) -> int:
-    return len(list(migrations.steps(service).glob("*.py")))
+    known = parties(plan)
+    await lay_streams(plan, known)
+    steps = sum(len(list(migrations.steps(service).glob("*.py"))) for service in SERVICES)
+    durables = sum(len(party.durables) for party in known)
+    return dot().join([f"{len(SERVICES)} databases", f"{steps} migrations", f"{durables} consumers"])
 
 
 async def databases(plan: Plan) -> None:
@@ -76,6 +57,24 @@ async def databases(plan: Plan) -> None:
         await connection.close()
 
 
+async def lay_streams(plan: Plan, known: list[Party]) -> None:
+    """The streams and consumers, made by the one user who may."""
+    told = credentials.for_nats(plan, "operator")
+    name, password = told["RAPPORT_NATS_USER"], plan.state.folder / told["RAPPORT_NATS_PASSWORD_FILE"]
+    client = await nats.connect(
+        told["RAPPORT_NATS_URL"],
+        user=name or None,
+        password=password.read_text() or None,
+        inbox_prefix=f"_INBOX_{name or 'operator'}".encode(),
+        connect_timeout=5,
+        max_reconnect_attempts=0,
+    )
+    try:
+        await streams.prepare(client.jetstream(), known)
+    finally:
+        await client.close()
+
+
 def scram(password: str) -> str:
     """What PostgreSQL keeps of a password (RFC 5803)."""
     salt = secrets.token_bytes(16)
@@ -84,7 +83,3 @@ def scram(password: str) -> str:
     server = hmac.digest(salted, b"Server Key", "sha256")
     words = [base64.b64encode(part).decode() for part in (salt, client, server)]
     return f"SCRAM-SHA-256${ITERATIONS}:{words[0]}${words[1]}:{words[2]}"
-
-
-if __name__ == "__main__":
-    asyncio.run(main(saved(Path(sys.argv[1]))))
