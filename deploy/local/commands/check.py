@@ -38,7 +38,7 @@ def command(_: Namespace, outside: Outside) -> int:
         "contracts": tool(BIN / "buf", "lint", DESCRIPTORS, "--path", "rapport", "--config", "protos/buf.yaml"),
         "breaking": lambda: breaking(environment),
         "generated": lambda: generated(environment),
-        "people": tool(sys.executable, "-m", "chassis.personal_data.check"),
+        "people": tool(sys.executable, "-m", "chassis.personal_data"),
         "migrations": lambda: migrations(environment),
         "promises": tool(sys.executable, "-m", "tests.promises"),
     }
