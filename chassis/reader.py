@@ -53,7 +53,7 @@ async def read(bus: Bus, *filters: str, since: UUID | datetime | None = None) ->
             yield turn.result()
     finally:
         following.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(following, *tasks, return_exceptions=True)
 
 
 class Reading:
@@ -80,6 +80,8 @@ class Reading:
                     hints = hints or await self.bus.client.subscribe(self.filter, cb=self.on_hint)
                     found = await self.next_batch()
                 except (NatsError, ConnectionError, TimeoutError) as error:
+                    if is_cancelled():
+                        raise asyncio.CancelledError from error
                     log.debug("reader_waits", kind=type(error).__name__)
                 for event in found:
                     await heard.put(event)
@@ -162,6 +164,12 @@ class Reading:
                 elif headers.get("Status") not in ("204", "404"):
                     raise ConnectionError(headers.get("Status"))
                 return found
+
+
+def is_cancelled() -> bool:
+    """Whether this task is to end, though nats-py has made a closed connection of it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def after(message: Msg) -> dict[str, Any]:
