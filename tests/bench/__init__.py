@@ -1,0 +1,1 @@
+"""What things cost. Figures are ratios of runs that took turns on one machine: these machines are shared and noisy."""
