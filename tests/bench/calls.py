@@ -17,6 +17,7 @@ from uuid import UUID
 
 import grpc
 import uvloop
+from joserfc.jwk import OKPKey
 from rapport.identity.v1 import identity_pb2 as pb
 from rapport.identity.v1.identity_pb2_grpc import (
     IdentityServiceServicer,
@@ -39,14 +40,14 @@ CALLS, CALLERS = 4_000, 16
 KINDS = ("bare", "chassis")
 
 
-class Empty(IdentityServiceServicer):  # type: ignore[misc]
+class Empty(IdentityServiceServicer):
     """Answers, and does nothing for it."""
 
     async def GetUser(self, request: pb.GetUserRequest, context: Any) -> pb.User:  # noqa: ARG002
         return REPLY
 
 
-Empty.__abstractmethods__ = frozenset()  # type: ignore[attr-defined]
+Empty.__abstractmethods__ = frozenset()
 
 
 @asynccontextmanager
@@ -61,7 +62,7 @@ async def bare() -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def chassis(key: str) -> AsyncIterator[int]:
-    tokens.KEY = tokens.OKPKey.import_key(json.loads(key))
+    tokens.KEY = OKPKey.import_key(json.loads(key))
     with tempfile.TemporaryDirectory() as folder:
         peers = Path(folder, "peers.json")
         peers.write_text(json.dumps({"operator": sha256(b"operator").hexdigest()}))  # noqa: ASYNC240 - at the start

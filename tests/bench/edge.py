@@ -31,6 +31,7 @@ from tests.bench.figures import ROUNDS, Figure, ratio
 ADA = f"users/{UUID(int=0xADA, version=4)}"
 REQUESTS, CALLERS = 2_000, 8
 CONTRACTS = CLONE / "protos/gen/rapport.binpb"
+FILTERS = "type.googleapis.com/envoy.extensions.filters"
 TICK = os.sysconf("SC_CLK_TCK")
 PATIENCE = 30.0
 
@@ -53,7 +54,7 @@ ONE, FIFTY = ticket(), pb.ListTicketsResponse(tickets=[ticket() for _ in range(5
 PATHS = {"one ticket": f"/v1/{ONE.name}", "a list of 50": f"/v1/{ADA}/tickets"}
 
 
-class Tickets(SupportServiceServicer):  # type: ignore[misc]
+class Tickets(SupportServiceServicer):
     async def GetTicket(self, request: pb.GetTicketRequest, context: Any) -> pb.Ticket:  # noqa: ARG002
         return ONE
 
@@ -111,16 +112,16 @@ def envoy(backend: int, folder: Path) -> Iterator[tuple[int, int]]:
 
 def envoy_config(port: int, backend: int) -> dict[str, Any]:
     transcoder = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
+        "@type": f"{FILTERS}.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
         "proto_descriptor": str(CONTRACTS),
         "services": ["rapport.support.v1.SupportService"],
         "print_options": {"always_print_primitive_fields": True},
         "convert_grpc_status": True,
     }
-    router = {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}
+    router = {"@type": f"{FILTERS}.http.router.v3.Router"}
     route = {"match": {"prefix": "/"}, "route": {"cluster": "backend", "timeout": "10s"}}
     manager = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": f"{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "edge",
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
         "http_filters": [
@@ -184,24 +185,30 @@ def load(port: int, path: str, requests: int) -> None:
     """So many requests over connections that stay open."""
 
     def caller() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        for _ in range(requests // CALLERS):
-            connection.request("GET", path, headers={"authorization": "Bearer of.a.token"})
-            answer = connection.getresponse()
-            body = answer.read()
-            if answer.status != 200 or not body:
-                failures.append(f"{answer.status} {body[:200]!r}")
-                return
-        connection.close()
+        try:
+            ask(port, path, requests // CALLERS)
+        except (OSError, RuntimeError, http.client.HTTPException) as problem:
+            failures.append(problem)
 
-    failures: list[str] = []
+    failures: list[Exception] = []
     callers = [threading.Thread(target=caller) for _ in range(CALLERS)]
     for one in callers:
         one.start()
     for one in callers:
         one.join()
     if failures:
-        raise RuntimeError(failures[0])
+        raise failures[0]
+
+
+def ask(port: int, path: str, requests: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    for _ in range(requests):
+        connection.request("GET", path, headers={"authorization": "Bearer of.a.token"})
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200 or not body:
+            raise RuntimeError(f"{answer.status} {body[:200]!r}")
+    connection.close()
 
 
 def until_up(port: int, path: str) -> None:
@@ -243,15 +250,12 @@ def measured() -> list[Figure]:
                     costs[name, what].append((cpu(pid) - before) / REQUESTS * 1e6)
         assert service.stdin is not None
         service.stdin.close()
-    return [
-        ratio(
-            f"CPU of a transcoded request, {what}, gateway / Envoy",
-            costs["gateway", what],
-            costs["envoy", what],
-            bound=3,
-        )
-        for what in PATHS
-    ]
+    return [compared(what, costs) for what in PATHS]
+
+
+def compared(what: str, costs: dict[tuple[str, str], list[float]]) -> Figure:
+    name = f"CPU of a transcoded request, {what}, gateway / Envoy"
+    return ratio(name, costs["gateway", what], costs["envoy", what], bound=3)
 
 
 if __name__ == "__main__":

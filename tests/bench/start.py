@@ -1,4 +1,4 @@
-"""How long `./rapport up` takes to be ready, with nothing there and with everything there, and what it holds at rest."""
+"""How long `./rapport up` takes to be ready, with nothing there and with all of it there, and what it holds at rest."""
 
 import json
 import subprocess
@@ -11,7 +11,8 @@ from tests.bench.figures import ROUNDS, Figure
 
 
 def measured() -> list[Figure]:
-    cold, warm = [], []
+    cold: list[float] = []
+    warm: list[float] = []
     memory: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
         with folder() as home:
