@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import NoReturn
 
 from deploy.local.settings import outside
 from deploy.local.state import State, own_folder
-from deploy.local.terminal import LocalError
+from deploy.local.terminal import LocalError, speak_plainly
 
 # Each is a module of its own, loaded when it is asked for, with `command(asked, outside) -> exit code`.
 COMMANDS = {
@@ -74,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
+    speak_plainly()
     top = parser()
     asked, rest = top.parse_known_args(arguments)
     if rest and asked.command != "test":
@@ -93,6 +95,9 @@ def main(arguments: list[str]) -> int:
         print(
             f"rapport: {missing.name} is missing here. Type: rm .venv/rapport.json && ./rapport doctor", file=sys.stderr
         )
+        return 1
+    except BrokenPipeError:  # whoever read what we print has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130

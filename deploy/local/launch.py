@@ -18,7 +18,7 @@ from deploy.local.plan import Plan, saved
 from deploy.local.processes import python, table
 from deploy.local.settings import Outside
 from deploy.local.state import State
-from deploy.local.terminal import LocalError, dot, step
+from deploy.local.terminal import LocalError, step
 from deploy.local.tied import tied
 
 ROOM = 500 << 20  # bytes: a fresh platform takes about a fifth of it
@@ -103,7 +103,7 @@ def preflight(plan: Plan) -> str:
             "with --state."
         )
     who = "root, engines as nobody" if os.getuid() == 0 else "not root"
-    return f"{len(wanted)} ports free{dot()}{room / (1 << 30):.1f} GB free{dot()}{who}"
+    return f"{len(wanted)} ports free · {room / (1 << 30):.1f} GB free · {who}"
 
 
 def listens(plan: Plan, name: str) -> bool:

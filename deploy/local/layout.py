@@ -16,7 +16,6 @@ from deploy.local import credentials
 from deploy.local.parties import parties
 from deploy.local.plan import Plan
 from deploy.local.ports import SERVICES
-from deploy.local.terminal import dot
 
 ITERATIONS = 4096
 
@@ -35,7 +34,7 @@ async def lay(plan: Plan) -> str:
     await lay_streams(plan, known)
     steps = sum(len(list(migrations.steps(service).glob("*.py"))) for service in SERVICES)
     durables = sum(len(party.durables) for party in known)
-    return dot().join([f"{len(SERVICES)} databases", f"{steps} migrations", f"{durables} consumers"])
+    return " · ".join([f"{len(SERVICES)} databases", f"{steps} migrations", f"{durables} consumers"])
 
 
 async def databases(plan: Plan) -> None:

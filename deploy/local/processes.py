@@ -10,7 +10,6 @@ from pathlib import Path
 from deploy.local import credentials
 from deploy.local.plan import Plan
 from deploy.local.ports import SERVICES, instances
-from deploy.local.terminal import dot
 
 ENGINES, SINK, PREPARATION, SERVICE, GATEWAY, BALANCER = range(6)
 
@@ -61,7 +60,7 @@ def engines(plan: Plan) -> list[Process]:
                 command=python("deploy.local.postgres", plan.state.plan),
                 rank=ENGINES,
                 ready=f"postgres://127.0.0.1:{ports['postgres']}",
-                says=f"PostgreSQL 18{dot()}port {ports['postgres']}",
+                says=f"PostgreSQL 18 · port {ports['postgres']}",
                 death=signal.SIGQUIT,  # it ends its own processes and leaves no shared memory; the log makes up for it
                 stop=signal.SIGINT,
             )
@@ -74,7 +73,7 @@ def engines(plan: Plan) -> list[Process]:
                 rank=ENGINES,
                 after=["rights"],
                 ready=f"http://127.0.0.1:{ports['nats-monitor']}/healthz?js-enabled-only=true",
-                says=f"NATS with JetStream{dot()}port {ports['nats']}",
+                says=f"NATS with JetStream · port {ports['nats']}",
             )
         )
     return rows
@@ -86,7 +85,7 @@ def sink(plan: Plan) -> Process:
         command=python("deploy.local.mail_sink"),
         rank=SINK,
         ready=f"http://127.0.0.1:{plan.ports['mail']}/healthz",
-        says=f"mailbox {plan.urls['mailbox']}{dot()}SMTP port {plan.ports['smtp']}",
+        says=f"mailbox {plan.urls['mailbox']} · SMTP port {plan.ports['smtp']}",
         settings=partial(credentials.for_sink, plan),
     )
 

@@ -1,18 +1,29 @@
 """What a person sees: lines that fit 80 columns, in plain letters where the terminal has no others."""
 
+import codecs
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 
 NAME, TIME = 12, 9
+PLAIN = {"✔": "+", "✘": "x", "·": "-", "…": "~", "—": "-", "’": "'"}
 
 
 class LocalError(Exception):
     """Something only the person can put right. The text says what is wrong and what to type."""
 
 
-def unicode_out() -> bool:
-    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+def speak_plainly() -> None:
+    """Let no letter that the terminal does not have end a command."""
+    codecs.register_error("plain", plain)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="plain")  # type: ignore[union-attr]
+
+
+def plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(PLAIN.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
 
 
 def width() -> int:
@@ -20,8 +31,7 @@ def width() -> int:
 
 
 def mark(good: bool) -> str:
-    signs = ("✔", "✘") if unicode_out() else ("+", "x")
-    return signs[0] if good else signs[1]
+    return "✔" if good else "✘"
 
 
 def step(name: str, detail: str, seconds: float | None = None, *, good: bool = True) -> str:
@@ -32,9 +42,7 @@ def step(name: str, detail: str, seconds: float | None = None, *, good: bool = T
 
 
 def clipped(text: str, room: int) -> str:
-    if len(text) <= room:
-        return text
-    return text[: room - 1] + ("…" if unicode_out() else "~")
+    return text if len(text) <= room else f"{text[: room - 1]}…"
 
 
 def columns(rows: Iterable[Sequence[str]], *, indent: int = 1) -> str:
@@ -43,11 +51,6 @@ def columns(rows: Iterable[Sequence[str]], *, indent: int = 1) -> str:
     if not table:
         return ""
     widths = [max(len(row[at]) for row in table) for at in range(len(table[0]) - 1)]
-    lines = [
-        "  ".join([*(f"{cell:<{wide}}" for cell, wide in zip(row, widths, strict=False)), row[-1]]) for row in table
-    ]
+    widths.append(0)
+    lines = ("  ".join(f"{cell:<{wide}}" for cell, wide in zip(row, widths, strict=True)) for row in table)
     return "\n".join(f"{' ' * indent}{line.rstrip()}" for line in lines)
-
-
-def dot() -> str:
-    return " · " if unicode_out() else ", "

@@ -24,6 +24,7 @@ class Terminal:
     """`./rapport` on a folder of its own."""
 
     state: State
+    user: int | None = None  # instead of the one who runs the tests
     environment: dict[str, str] = field(default_factory=lambda: dict(outside().inherited))
     started: list["subprocess.Popen[str]"] = field(default_factory=list)
 
@@ -35,6 +36,9 @@ class Terminal:
             text=True,
             cwd=CLONE,
             env=self.environment | environment,
+            user=self.user,
+            group=self.user,
+            extra_groups=None if self.user is None else [],
         )
         self.started.append(process)
         return process
@@ -99,7 +103,9 @@ def seed() -> Iterator[Path]:
 @pytest.fixture
 def terminal(seed: Path) -> Iterator[Terminal]:
     with folder() as home:
-        subprocess.run(["cp", "-a", f"{seed}/.", str(home)], check=True)
+        (home / "engine").symlink_to(seed / "engine")
+        parts = [str(path) for path in seed.iterdir() if path.name != "engine"]
+        subprocess.run(["cp", "-a", *parts, str(home)], check=True)
         one = Terminal(State(home))
         try:
             yield one

@@ -16,7 +16,7 @@ from deploy.local.plan import Plan, saved
 from deploy.local.ports import SERVICES
 from deploy.local.settings import Outside
 from deploy.local.state import State, engine_user
-from deploy.local.terminal import dot, step
+from deploy.local.terminal import step
 
 ROOM, MEMORY = 1 << 30, 2 << 30  # bytes that are comfortable
 Found = tuple[bool, str]
@@ -49,7 +49,7 @@ def command(asked: Namespace, outside: Outside) -> int:
 
 
 def python() -> Found:
-    return sys.version_info >= (3, 11), f"{platform.python_version()}{dot()}{platform.machine()}{dot()}{sys.platform}"
+    return sys.version_info >= (3, 11), f"{platform.python_version()} · {platform.machine()} · {sys.platform}"
 
 
 def packages() -> Found:
@@ -132,4 +132,4 @@ def streams(plan: Plan) -> Found:
     answer = httpx.get(f"http://127.0.0.1:{plan.ports['nats-monitor']}/jsz?consumers=true", timeout=5).json()
     found = [stream for account in answer.get("account_details", []) for stream in account.get("stream_detail", [])]
     waiting = sum(one["num_pending"] for stream in found for one in stream.get("consumer_detail") or [])
-    return bool(found), f"{len(found)} streams{dot()}{waiting} events not taken yet"
+    return bool(found), f"{len(found)} streams · {waiting} events not taken yet"

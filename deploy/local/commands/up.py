@@ -11,7 +11,7 @@ from deploy.local.launch import Platform
 from deploy.local.plan import Plan
 from deploy.local.settings import Outside
 from deploy.local.state import State
-from deploy.local.terminal import LocalError, columns, dot, step
+from deploy.local.terminal import LocalError, columns, step
 
 
 def command(asked: Namespace, outside: Outside) -> int:
@@ -77,9 +77,9 @@ def shown(plan: Plan, people: dict[str, Any], seconds: float, *, detached: bool)
         lines.append(columns([(one["name"], one["role"], one["email"]) for one in people["people"]], indent=3))
         lines.append(f"   All of them sign in with: {people['password']}")
     tries = ["./rapport call GET /v1/categories", "events tail", "clock advance 30d"]
-    lines.append(f"\n   Try   {dot().join(tries)}")
+    lines.append(f"\n   Try   {' · '.join(tries)}")
     stop = "./rapport down" if detached else "Ctrl-C"
-    lines.append(f"   Logs  ./rapport logs -f{dot()}Stop  {stop} (the data is kept)\n")
+    lines.append(f"   Logs  ./rapport logs -f · Stop  {stop} (the data is kept)\n")
     return "\n".join(lines)
 
 
