@@ -234,3 +234,17 @@ async def test_a_gateway_without_its_token_signs_nobody_in(identity: Identity) -
     with refused("TOKEN_INVALID"):
         asked = pb.CreateSessionRequest(email=ADA, password=PASSWORD)
         await identity.stub.CreateSession(asked, metadata=(("x-rapport-service", f"{GATEWAY[0][1]}x"),))
+
+
+async def test_no_log_line_holds_a_person_or_a_secret(identity: Identity, capfd: pytest.CaptureFixture[str]) -> None:
+    token = await identity.link()
+    await identity.stub.CompleteRegistration(pb.CompleteRegistrationRequest(token=token, password=PASSWORD))
+    begun = await identity.sign_in(agent=FIREFOX)
+    issued = await identity.issue(begun.secret)
+    for email in (ADA, EVE, "no address"):
+        with refused("SIGN_IN_FAILED"):
+            await identity.sign_in(email, "a guess of mine")
+    said = "".join(capfd.readouterr())
+    assert "IdentityService/CreateSession" in said
+    for planted in (ADA, EVE, "no address", PASSWORD, "a guess", token, begun.secret, issued.access_token, "Firefox"):
+        assert planted not in said
