@@ -68,7 +68,7 @@ def read(headers: Mapping[str, str] | None, data: bytes, *, stream: str, sequenc
         key=attribute("subject"),
         owner=attribute("partitionkey"),
         time=as_time(attribute("time")),
-        version=int(sequence) if SEQUENCE.fullmatch(sequence := attribute("sequence")) else 0,
+        version=int(counted) if SEQUENCE.fullmatch(counted := attribute("sequence")) else 0,
         previous=as_uuid(attribute("previous")),
         content_type=(said.get("ce-datacontenttype") or said.get("content-type") or PROTOBUF).partition(";")[0].strip(),
         traceparent=said.get("traceparent", ""),
