@@ -12,15 +12,12 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.refusal import InvalidField, Violation
 from services.loyalty import points, programme
 from services.loyalty.models import Account, Kind, Purchase
 from services.loyalty.points import Holding
 
 EARNED, TAKEN_BACK = "commerce/order/earned", "commerce/order/taken-back"
-
-
-class CurrencyChanged(Exception):  # noqa: N818 - it is what the order did
-    """An order was told in two currencies: somebody has to look at it."""
 
 
 @dataclass(frozen=True)
@@ -118,5 +115,6 @@ async def closed_account_of(session: AsyncSession, fact: Fact) -> Holding:
 
 def same_currency(purchase: Purchase, currency: str) -> None:
     if purchase.currency not in (None, currency):
-        raise CurrencyChanged
+        wrong = Violation("currency_code", "CURRENCY_CHANGED", "As the order was told before.")
+        raise InvalidField("An order is paid and refunded in one currency.", violations=[wrong])
     purchase.currency = currency

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import grpc
 import pytest
 from google.protobuf.message import Message
+from nats.js import JetStreamContext
 from rapport.identity.v1 import identity_pb2 as identity_pb
 from rapport.identity.v1.events_pb2 import UserCreated
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceServicer, add_IdentityServiceServicer_to_server
@@ -17,18 +18,28 @@ from sqlalchemy import select, text
 
 from chassis.client import Metadata
 from chassis.database import Sessions, connect
+from chassis.envelope import headers
 from chassis.mail import mail
+from chassis.nats_rights import party_of
+from chassis.outbox import uuid7
 from chassis.service import serving
 from chassis.settings import Secret
+from chassis.streams import Party, prepare
+from chassis.subjects import key_of, owner_of, subject_of
 from chassis.time import timestamp
 from services.loyalty.__main__ import service
+from services.loyalty.journal import book
+from services.loyalty.models import Bucket, Kind
+from services.loyalty.points import account_id
 from services.loyalty.settings import Settings
-from tests import tokens
+from tests import engines, tokens
+from tests.chassis.events import operator, until
 from tests.world import Hands, as_service, database_of, settings, stated
 
 E = TypeVar("E", bound=Message)
 BONUS_KEY = bytes(range(32)).hex()
 OPERATOR = as_service("operator")
+OTHERS = ["rapport.commerce.v1", "rapport.identity.v1", "rapport.privacy.v1"]
 
 
 class Identity(IdentityServiceServicer):
@@ -55,6 +66,8 @@ class World:
     sessions: Sessions
     clock: Hands
     settle: Callable[[], Awaitable[int]]
+    channel: grpc.aio.Channel
+    js: JetStreamContext
 
     def now(self) -> datetime:
         return self.clock()
@@ -94,6 +107,16 @@ class World:
             parent=f"users/{user}/pointsAccount", points=points, request_id=request_id or str(uuid4())
         )
         return await self.stub.EarnPoints(request, metadata=OPERATOR)
+
+    async def spend(self, user: UUID, points: int) -> None:
+        """Take points that are there: a movement that the journal allows, and no RPC makes yet."""
+        async with self.sessions.begin() as session:
+            account = await account_id(session, user)
+            assert account
+            await book(
+                session, account, -points, against=Bucket.FORFEITED, kind=Kind.FORFEIT, scope="tests", key=str(uuid4()),
+                effective=self.now(), now=self.now(),
+            )  # fmt: skip
 
     async def books(self) -> pb.VerifyLedgerResponse:
         return await self.stub.VerifyLedger(pb.VerifyLedgerRequest(), metadata=OPERATOR)
@@ -145,8 +168,47 @@ class World:
         return user
 
     async def hears(self, *events: Message) -> None:
-        """Loyalty has heard these events, and done what it does about them."""
-        raise NotImplementedError
+        """Others state these events, each when what loyalty does about the one before is done."""
+        for event in events:
+            stated = await self.told(event)
+
+            async def is_done(stated: UUID = stated) -> bool:
+                return await self.ask_database("SELECT 1 FROM inbox WHERE event_id = :id", id=stated) != []
+
+            await until(is_done)
+
+    async def told(self, event: Message, id: UUID | None = None) -> UUID:
+        """Others state this event: under an id of its own, unless it comes again."""
+        subject, (key, _), stated = subject_of(event), key_of(event), id or uuid7()
+        said = headers(
+            id=stated,
+            type=event.DESCRIPTOR.full_name,
+            source="/tests",
+            key=key,
+            owner=owner_of(subject),
+            time=self.now(),
+            version=1,
+            previous=None,
+            traceparent="",
+            request_id="",
+        )
+        await self.js.publish(subject, event.SerializeToString(), headers=said)
+        return stated
+
+    async def failed(self, consumer: str) -> None:
+        """Something that `consumer` heard did not work out so far."""
+
+        async def has_failed() -> bool:
+            return await self.ask_database("SELECT 1 FROM setback WHERE consumer = :name", name=consumer) != []
+
+        await until(has_failed)
+
+
+@pytest.fixture
+def nats() -> Iterator[str]:
+    """A NATS of each test's own: a consumer's place in a stream outlives the database it filled."""
+    with engines.nats() as url:
+        yield url
 
 
 @pytest.fixture
@@ -167,9 +229,11 @@ async def world(postgres: str, nats: str, tmp_path: Path) -> AsyncIterator[World
     engine, sessions = connect(told.database_url.value, name="tests")
     clock = Hands(datetime(2026, 7, 6, 12, tzinfo=UTC))
     loyalty = replace(service(told, sessions, clock), keys=tokens.keys)
-    async with serving(loyalty, told) as served, grpc.aio.insecure_channel(f"127.0.0.1:{served.port}") as channel:
-        made = World(LoyaltyServiceStub(channel), identity, sessions, clock, served.settle)
-        await made.set_rules()
-        yield made
+    async with operator(nats) as js:
+        await prepare(js, [party_of(loyalty), Party("others", OTHERS)])
+        async with serving(loyalty, told) as served, grpc.aio.insecure_channel(f"127.0.0.1:{served.port}") as channel:
+            made = World(LoyaltyServiceStub(channel), identity, sessions, clock, served.settle, channel, js)
+            await made.set_rules()
+            yield made
     await engine.dispose()
     await server.stop(None)
