@@ -25,7 +25,7 @@ from chassis.personal_data.holdings import Holding, about, among, holdings, leav
 
 # A statement takes so many rows and is repeated: none runs into the limit of a statement, however much there is.
 BATCH = 5_000
-MOST_BATCHES = 100_000
+MOST_BATCHES = 10_000
 
 
 class Outcome(NamedTuple):

@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -33,7 +33,7 @@ async def export(
         query = select(table).where(about(table, person)).execution_options(yield_per=AT_ONCE)
         async for row in (await session.stream(query)).mappings():
             record = {
-                column.name: {"value": value_for(person, row, column, held.get(column))} | said.get(column, {})
+                column.name: {"value": value_for(person, row, column, held)} | said.get(column, {})
                 for column in table.columns
             }
             yield ExportedRow(table.name, json.dumps(record, ensure_ascii=False, default=plain))
@@ -43,16 +43,12 @@ def about_column(one: Holding, schedule: Schedule) -> dict[str, str]:
     return {"category": one.category, "purpose": one.purpose, "retention": told(one, schedule)}
 
 
-def value_for(person: UUID, row: RowMapping, column: Column[Any], one: Holding | None) -> Any:
+def value_for(person: UUID, row: RowMapping, column: Column[Any], held: Mapping[Column[Any], Holding]) -> Any:
     """What `person` may see of `column`: what is theirs or nobody's, and else what kind of thing it is."""
-    value = row[column]
-    if value is None:
-        return None
-    if one is not None and (one.rules.secret or not is_theirs(person, row, one.subject)):
-        return one.veil
-    if one is None and "subject" in column.info and not is_theirs(person, row, column):
-        return "[user.unique_id]"
-    return value
+    one, value = held.get(column), row[column]
+    if one is None or value is None:
+        return value
+    return one.veil if one.rules.secret or not is_theirs(person, row, one.subject) else value
 
 
 def is_theirs(person: UUID, row: RowMapping, subject: Column[Any] | None) -> bool:

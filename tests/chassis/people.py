@@ -104,7 +104,7 @@ class Bill(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     buyer_id: Mapped[UUID] = subject(KEPT_ID)
     address: Mapped[str] = personal(KEPT_ADDRESS)
-    greeting: Mapped[str | None] = personal(WORDS)
+    greeting: Mapped[str] = personal(WORDS, erased="Dear customer")
     create_time: Mapped[datetime] = mapped_column(default=NOW)
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Enum,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Integer,
     LargeBinary,
     MetaData,
@@ -166,6 +167,30 @@ def test_a_row_that_others_need_stays() -> None:
     assert problem(*mine, also=carried) == ""
     other_person = ids(), Column("t_id", Uuid, ForeignKey("t.id")), subject("", "user_id", Uuid)
     assert "t.x: its row outlives it." in problem(*mine, also=(*other_person, personal(NAME, "x", Text)))
+
+
+def test_a_row_goes_only_with_one_that_is_surely_the_same_persons() -> None:
+    """A foreign key on the person's id that leads to something else says nothing of whose the other row is."""
+    mine = subject("", "id", Uuid, primary_key=True), personal(NAME, "x", Text, nullable=False)
+    number = Column("number", Uuid, unique=True)
+    theirs = subject("", "person_id", Uuid, ForeignKey("t.number"), primary_key=True), personal(NAME, "x", Text)
+    assert "t.x: its row outlives it." in problem(*mine, number, also=theirs)
+
+
+def test_a_row_of_two_people_stays() -> None:
+    two = subject("", "a_id", Uuid), subject("", "b_id", Uuid)
+    theirs = personal(NAME, "x", Text, of="a_id", nullable=False), personal(NAME, "y", Text, of="b_id")
+    assert "t.x: its row outlives it." in problem(ids(), *two, *theirs)
+
+
+def test_a_row_that_refers_to_its_own_kind_stays() -> None:
+    metadata = MetaData()
+    columns = (
+        *(ids(), subject("", "user_id", Uuid).column, personal(NAME, "x", Text, nullable=False).column),
+        *(Column("before_id", Uuid), ForeignKeyConstraint(["before_id", "user_id"], ["t.id", "t.user_id"])),
+    )
+    with pytest.raises(Undeclared, match=r"t\.x: its row outlives it\."):
+        check([Table("t", metadata, *columns)], [], SCHEDULE)
 
 
 def test_two_erased_people_cannot_become_the_same_unique_word() -> None:
