@@ -155,3 +155,9 @@ async def connected(settings: HasNats) -> AsyncIterator[Bus]:
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
         await bus.close()
+
+
+def is_cancelled() -> bool:
+    """Whether this task is to end, though nats-py has made the error of a closed connection of it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

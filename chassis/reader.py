@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from chassis.bus import Bus
+from chassis.bus import Bus, is_cancelled
 from chassis.envelope import Envelope, from_stream
 from chassis.streams import Durable
 from chassis.subjects import stream_of
@@ -164,12 +164,6 @@ class Reading:
                 elif headers.get("Status") not in ("204", "404"):
                     raise ConnectionError(headers.get("Status"))
                 return found
-
-
-def is_cancelled() -> bool:
-    """Whether this task is to end, though nats-py has made a closed connection of it."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def after(message: Msg) -> dict[str, Any]:

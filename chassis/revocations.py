@@ -8,15 +8,18 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import structlog
+from google.protobuf.message import Message
 from rapport.identity.v1.events_pb2 import SessionRevoked, UserDeleted, UserDeletionRequested
 
+from chassis.bus import Bus
 from chassis.envelope import Envelope
-from chassis.time import Clock
+from chassis.reader import read
+from chassis.subjects import filter_of
+from chassis.time import Clock, system_clock
 from chassis.tokens import LIFE, SKEW
 
 BACK = timedelta(minutes=6)  # how far back a process begins to listen: what was revoked before has ended by itself
-TELLING = (SessionRevoked, UserDeletionRequested, UserDeleted)
-TYPES = {one.DESCRIPTOR.full_name for one in TELLING}
+ENDS: tuple[type[Message], ...] = (SessionRevoked, UserDeletionRequested, UserDeleted)
 log = structlog.get_logger()
 
 
@@ -42,9 +45,12 @@ class Revocations:
             self.until.popitem(last=False)
             log.error("revocation_forgotten", most=self.most)
 
-    async def follow(self, events: AsyncIterator[Envelope]) -> None:
-        """Take in what identity states, for as long as it is heard."""
+    async def take(self, events: AsyncIterator[Envelope]) -> None:
         async for event in events:
-            # The key is the session, or the user who goes; nothing else need be read.
-            if event.type in TYPES:
-                self.add(event.key, event.time or self.clock())
+            self.add(event.key, event.time or self.clock())  # the key is the session, or the user who goes
+
+
+async def follow(bus: Bus, revoked: Revocations) -> None:
+    """Hear for ever what identity states, from a little while back on."""
+    # The stream goes by the real time, whatever the platform's clock says.
+    await revoked.take(read(bus, *map(filter_of, ENDS), since=system_clock() - BACK))

@@ -34,32 +34,35 @@ import orjson
 import structlog
 import uvloop
 from google.protobuf.descriptor import FileDescriptor
+from nats.errors import Error as NatsError
 from rapport.holder.v1 import holder_pb2
 from rapport.holder.v1.holder_pb2_grpc import add_HolderServiceServicer_to_server
 from sqlalchemy import MetaData
 
-from chassis import bus, jobs, mail, relay
+from chassis import bus, hearing, jobs, mail, relay
 from chassis.access import NoPolicy, Peers
 from chassis.consumer import Handler
 from chassis.database import Sessions, chassis_metadata, connect
 from chassis.idempotency import forget_old_requests
+from chassis.inbox import forget_old_notes
 from chassis.jobs import Job
 from chassis.log import configure
+from chassis.outbox import forget_old_events
 from chassis.personal_data.holder import Before, Holder
 from chassis.personal_data.holdings import Undeclared, tables_of
 from chassis.personal_data.retention import load as load_schedule
 from chassis.personal_data.tombstone import Unguarded
 from chassis.probes import Answer, Route, answering
-from chassis.revocations import Revocations
+from chassis.revocations import Revocations, follow
 from chassis.rpc import is_passing
 from chassis.server import Servicers, listening
 from chassis.settings import ServiceSettings, SettingsError, load, shown
+from chassis.settlement import Settlement
 from chassis.telemetry import exposition, started
 from chassis.time import Clock, clock_from
 from chassis.tokens import Keys
 
 S = TypeVar("S", bound=ServiceSettings)
-SETTLING = 60.0  # seconds for all that is due to be done
 log = structlog.get_logger()
 
 
@@ -153,15 +156,13 @@ async def serving(service: Service, settings: ServiceSettings) -> AsyncIterator[
         line = await enter(bus.connected(settings))
         line.ended.add_done_callback(lambda end: None if end.cancelled() else ended.set())
         relaying = await enter(relay.running(line, service.sessions, source=service.name, replica=settings.replica))
-
-        async def settle() -> int:
-            async with asyncio.timeout(SETTLING):
-                return await settled(service, relaying)
-
+        heard = await enter(hearing.running(line, service.name, service.consumers, service.sessions, service.clock))
+        settle = Settlement(service.jobs, service.sessions, service.clock, relaying, heard)
         known = routes(ready, ended) | (timely(service.clock, settle) if is_timely(settings) else {})
         probes = await enter(answering(settings.metrics_listen, known))
         await enter(under_way("jobs", jobs.run_jobs(service.jobs, service.sessions, service.clock), ended))
         revoked = Revocations(service.clock)
+        await enter(under_way("revocations", follow(line, revoked), ended))
         port = await enter(
             listening(
                 service.name,
@@ -178,20 +179,11 @@ async def serving(service: Service, settings: ServiceSettings) -> AsyncIterator[
         yield Served(port, probes, ended, settle)
 
 
-async def settled(service: Service, relaying: relay.Relay) -> int:
-    """Do what is due, and hand on what is stated by it, until there is nothing left to do."""
-    total = 0
-    while done := await jobs.settle(service.jobs, service.sessions, service.clock):
-        total += done
-    while await relaying.pending():  # noqa: ASYNC110 - it may be another replica that relays
-        await asyncio.sleep(0.02)
-    return total
-
-
 async def whole(service: Service, settings: ServiceSettings) -> Service:
     """The service, and what the chassis does for every one."""
     mailing = [mail.sender(settings), mail.forget_failed_mail] if settings.smtp_url else []
-    service = replace(service, jobs=[*service.jobs, *mailing, forget_old_requests])
+    tidying = [forget_old_requests, forget_old_notes, forget_old_events]
+    service = replace(service, jobs=[*service.jobs, *mailing, *tidying])
     if not service.holder:
         return service
     tables = tables_of([service.metadata, chassis_metadata])
@@ -275,7 +267,7 @@ def timely(clock: Clock, settle: Callable[[], Awaitable[int]]) -> dict[str, Rout
     async def settle_all() -> Answer:
         try:
             work = await settle()
-        except TimeoutError:
+        except (TimeoutError, NatsError):
             return told("not settled", ok=False)
         return Answer(orjson.dumps({"now": clock(), "work": work}), kind="application/json")
 

@@ -104,6 +104,12 @@ def arity_of(name: str) -> str:
     return f"{'stream' if method.client_streaming else 'unary'}_{'stream' if method.server_streaming else 'unary'}"
 
 
+def servicer(oracle: Oracle, server: grpc.aio.Server, **more: Any) -> None:
+    """What a generated add_..._to_server does."""
+    methods = {**handlers(oracle), **more}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, methods),))
+
+
 class Stub:
     """What a generated stub would be."""
 
@@ -132,9 +138,7 @@ async def consulted(
     tokens_ = Tokens(keys, clock, revoked or Revocations(clock))
     gate = Gate(policies(*contracts), tokens_, Peers(PEERS), clock)
     server = grpc.aio.server(interceptors=[Road("oracle.rapport.example", gate, checks(*contracts))])
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(SERVICE.full_name, {**handlers(oracle), **(more or {})}),)
-    )
+    servicer(oracle, server, **(more or {}))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

@@ -16,7 +16,7 @@ from chassis import deadline
 from chassis.client import as_person, channel
 from chassis.rpc import Context
 from chassis.telemetry import working
-from tests.chassis.oracle import FILE, SERVICE, Oracle, Question, Stub, echo, handlers
+from tests.chassis.oracle import FILE, Oracle, Question, Stub, echo, servicer
 
 
 @asynccontextmanager
@@ -25,7 +25,7 @@ async def bare(
 ) -> AsyncIterator[int]:
     """A server with nothing around it."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers(oracle)),))
+    servicer(oracle, server)
     add_HealthServicer_to_server(state or health.HealthServicer(), server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
