@@ -1,4 +1,6 @@
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,17 +12,26 @@ from google.type.money_pb2 import Money
 from rapport.commerce.v1 import commerce_pb2 as commerce_pb
 from rapport.commerce.v1 import events_pb2 as facts
 from rapport.commerce.v1.commerce_pb2_grpc import CommerceServiceStub
+from rapport.identity.v1 import identity_pb2 as identity_pb
+from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.support.v1 import support_pb2 as pb
 from rapport.support.v1.support_pb2_grpc import SupportServiceStub
 
+from chassis import client
 from chassis.client import Metadata
 from chassis.database import Sessions, connect
+from chassis.names import parse
 from chassis.service import Service
+from chassis.settings import Secret
 from chassis.time import timestamp
+from services.identity.__main__ import service as identity_service
+from services.identity.settings import Settings as IdentitySettings
 from services.support.__main__ import service
 from services.support.settings import Settings
 from tests import tokens, world
-from tests.world import Hands, as_service
+from tests.engines import free_port
+from tests.identity.conftest import new_key
+from tests.world import Hands, as_service, token_of
 
 ADA, EVE, RAVI = (UUID(int=number, version=4) for number in (0xADA, 0xE0E, 0x5A71))
 OPERATOR, SHOP = as_service("operator"), as_service("shop")
@@ -51,8 +62,15 @@ def settings(database: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def made(settings: Settings, sessions: Sessions, clock: Hands) -> Service:
-    return service(settings, sessions, clock)
+async def identity(postgres: str, tmp_path: Path, clock: Hands) -> "AsyncIterator[Identity]":
+    made = Identity(postgres, tmp_path, clock)
+    async with made.channel:
+        yield made
+
+
+@pytest.fixture
+def made(settings: Settings, sessions: Sessions, clock: Hands, identity: "Identity") -> Service:
+    return service(settings, sessions, clock, identity.channel)
 
 
 @pytest.fixture
@@ -75,6 +93,45 @@ def shop(channel: grpc.aio.Channel) -> "Shop":
 def as_(clock: Hands) -> As:
     """The metadata of a call by that person."""
     return lambda user, *roles: tokens.as_user(user, *roles, now=clock())
+
+
+class Identity:
+    """The identity service, which is away until it is called."""
+
+    def __init__(self, postgres: str, folder: Path, clock: Hands) -> None:
+        self.postgres, self.folder, self.clock = postgres, folder, clock
+        self.listen = f"127.0.0.1:{free_port()}"
+        self.database, self.key = "", Secret(new_key())
+        self.channel = client.channel(f"ipv4:{self.listen}", service_token=token_of("support"), name="support")
+
+    @asynccontextmanager
+    async def there(self) -> AsyncIterator[IdentityServiceStub]:
+        self.database = self.database or await world.database_of(self.postgres, "identity")
+        settings = world.settings(
+            IdentitySettings,
+            self.folder,
+            name="identity",
+            database=self.database,
+            listen=self.listen,
+            public_url="https://store.example.org/",
+            signing_key=self.key,
+            password_memory_kib=64,
+            password_passes=1,
+        )
+        engine, sessions = connect(self.database, name="tests")
+        made = replace(identity_service(settings, sessions, self.clock), keys=tokens.keys)
+        async with world.running(made, settings) as channel:
+            await self.channel.channel_ready()
+            yield IdentityServiceStub(channel)
+        await engine.dispose()
+
+
+async def register(identity: IdentityServiceStub, name: str, email: str) -> UUID:
+    user = identity_pb.User(email=email, display_name=name)
+    request = identity_pb.CreateUserRequest(user=user, password="brass kettle at dawn")
+    made = await identity.CreateUser(request, metadata=OPERATOR)
+    user_id: UUID = parse("users/{user}", made.name)
+    return user_id
 
 
 class Shop:
