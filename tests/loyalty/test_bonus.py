@@ -49,6 +49,18 @@ async def test_every_key_that_lives_is_asked_and_the_last_one_marks(world: World
     assert await world.ask_database("SELECT DISTINCT key_version FROM bonus_mark ORDER BY 1") == [(1,), (7,)]
 
 
+async def test_a_mark_ends_when_the_stores_schedule_says(world: World) -> None:  # N7
+    await world.subscribe("ada@example.org", world.person("ada@example.org"))
+    world.advance(days=330)
+    await world.settle()
+    assert await marks(world) != {}
+    world.advance(days=66)
+    await world.settle()
+    assert await marks(world) == {}
+    told = await world.subscribe("ada@example.org", world.person("ada@example.org"))
+    assert told.bonus_points == 500
+
+
 def test_an_emptied_line_is_a_key_destroyed_and_the_others_keep_their_number() -> None:
     old, new = "aa" * 32, "bb" * 32
     assert Keys.read(f"{old}\n{new}\n").versions == {1: bytes.fromhex(old), 2: bytes.fromhex(new)}
