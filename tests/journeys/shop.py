@@ -14,6 +14,7 @@ from rapport.commerce.v1 import events_pb2 as facts
 from rapport.commerce.v1.commerce_pb2_grpc import CommerceServiceStub
 
 from chassis.client import channel
+from chassis.subjects import filter_of
 from chassis.time import timestamp
 from deploy.local.credentials import for_nats, target
 from deploy.local.plan import Plan
@@ -31,7 +32,7 @@ class Shop:
         client = await nats.connect(
             told["RAPPORT_NATS_URL"], user=user, password=password, inbox_prefix=f"_INBOX_{user}".encode()
         )
-        name = event.DESCRIPTOR.name
+        subject = filter_of(type(event)).removesuffix(".>").replace("rapport.commerce.v1", "ingress.commerce")
         headers = {
             "ce-specversion": "1.0",
             "ce-id": str(uuid4()),
@@ -40,7 +41,7 @@ class Shop:
             "ce-datacontenttype": "application/protobuf",
         }
         try:
-            await client.jetstream().publish(f"ingress.commerce.{name}", event.SerializeToString(), headers=headers)
+            await client.jetstream().publish(subject, event.SerializeToString(), headers=headers)
         finally:
             await client.close()
 
