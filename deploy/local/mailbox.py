@@ -42,8 +42,8 @@ class Message:
 
 
 class Mailbox:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, most: int = MOST) -> None:
+        self.folder, self.most = folder, most
         self.last = max(self.ids(), default=0)
 
     def keep(self, mail: bytes, recipients: list[str]) -> None:
@@ -53,7 +53,7 @@ class Mailbox:
         new = self.folder / "new"
         new.write_bytes(delivered + mail)
         new.rename(self.path(self.last))
-        for old in sorted(self.ids())[:-MOST]:
+        for old in sorted(self.ids())[: -self.most]:
             self.path(old).unlink()
 
     def messages(self, to: str = "") -> Iterator[Message]:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from deploy.local.plan import Plan
 from deploy.local.settings import outside
 from deploy.local.state import CLONE, State
-from deploy.local.throwaway import folder
+from deploy.local.throwaway import folder, platform
 
 PATIENCE = 60.0
 
@@ -56,13 +57,13 @@ class Terminal:
 
     def pids(self) -> list[int]:
         """The processes that belong to the folder, whatever they are."""
-        return [pid for pid in running() if mentions(pid, self.state.folder)]
+        return [pid for pid in everybody() if mentions(pid, self.state.folder)]
 
     def pid(self, name: str) -> int:
         return int(next(one["pid"] for one in self.state.known()["processes"] if one["name"] == name) or 0)
 
 
-def running() -> list[int]:
+def everybody() -> list[int]:
     return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
 
 
@@ -98,6 +99,13 @@ def seed() -> Iterator[Path]:
             yield home
         finally:
             clear(one)
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[Plan]:
+    """Engines and mailbox with everything laid out and nobody to use them; mark those who share it for one worker."""
+    with platform(only=("prepare", "mail")) as (running, _):
+        yield running.plan
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The engines as `up` starts them: who may reach what, and what they never write down."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,15 +14,8 @@ from nats.errors import Error as NatsError
 from deploy.local import credentials
 from deploy.local.plan import Plan
 from deploy.local.state import engine_user
-from deploy.local.throwaway import platform
 
 pytestmark = pytest.mark.xdist_group("engines")
-
-
-@pytest.fixture(scope="module")
-def engines() -> Iterator[Plan]:
-    with platform(only=("prepare",)) as (running, _):
-        yield running.plan
 
 
 async def connection(url: str) -> Any:

@@ -1,0 +1,134 @@
+"""What can be asked of a platform that runs, typed as a person types it."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.local.ports import SERVICES
+from deploy.local.state import State
+from deploy.local.throwaway import folder
+from tests.platform.conftest import Terminal, clear, eventually
+
+pytestmark = pytest.mark.xdist_group("platform")
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Terminal]:
+    """The whole platform, up."""
+    with folder() as home:
+        one = Terminal(State(home))
+        try:
+            done = one.type("up", "--detach", "--ports", "free")
+            assert done.returncode == 0, done.stdout + done.stderr
+            yield one
+        finally:
+            one.type("down")
+            clear(one)
+
+
+def test_status_shows_every_process_and_that_it_answers(shop: Terminal) -> None:
+    shown = shop.type("status")
+    assert shown.returncode == 0, shown.stdout
+    told = json.loads(shop.type("status", "--json").stdout)
+    assert {*SERVICES, "gateway", "postgres", "nats", "mail"} <= {one["name"] for one in told["processes"]}
+    assert all(one["answers"] and one["name"] in shown.stdout for one in told["processes"])
+    assert max(map(len, shown.stdout.splitlines())) < 80
+
+
+def test_doctor_finds_nothing_wrong(shop: Terminal) -> None:
+    done = shop.type("doctor")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"databases +up to date", done.stdout)
+
+
+def test_a_call_is_made_as_nobody_or_as_somebody(shop: Terminal) -> None:
+    nobody = shop.type("call", "GET", "/session")
+    assert (nobody.returncode, nobody.stderr.strip()) == (1, "401 Unauthorized")
+    assert json.loads(nobody.stdout)["reason"] == "SIGN_IN_NEEDED"
+    ravi = shop.type("call", "GET", "/session", "--as", "ravi")
+    assert ravi.returncode == 0, ravi.stdout
+    assert json.loads(ravi.stdout)["roles"] == ["agent"]
+
+
+def test_a_call_carries_a_body(shop: Terminal) -> None:
+    done = shop.type("call", "post", "/v1/registrations:begin", "--data", '{"email": "eve@example.org"}')
+    assert (done.returncode, json.loads(done.stdout)) == (0, {})
+    wrong = shop.type("call", "POST", "/v1/registrations:begin", "--data", '{"emial": "eve@example.org"}')
+    assert (wrong.returncode, wrong.stderr.strip()) == (1, "400 Bad Request")
+
+
+def test_a_call_as_somebody_unknown_names_those_there_are(shop: Terminal) -> None:
+    done = shop.type("call", "GET", "/session", "--as", "mallory")
+    assert done.returncode == 1
+    assert "ada, bo, ravi, pia, alma" in done.stderr
+
+
+def test_the_clock_moves_forward_for_everyone(shop: Terminal) -> None:
+    before = shop.type("clock", "show").stdout
+    moved = shop.type("clock", "advance", "30d")
+    assert moved.returncode == 0, moved.stderr
+    assert shop.type("clock").stdout[:7] != before[:7]  # another month
+    session = json.loads(shop.type("call", "GET", "/v1/users", "--as", "alma").stdout)
+    assert session["users"]  # signing in works by the new time, in the gateway and in identity
+
+
+def test_the_clock_does_not_go_back(shop: Terminal) -> None:
+    assert (
+        "no duration" in shop.type("clock", "advance", "-1d").stderr + shop.type("clock", "advance", "yesterday").stderr
+    )
+
+
+def test_events_are_shown_as_they_happen(shop: Terminal) -> None:
+    tail = shop.start("events", "tail", "rapport.identity.v1.>")
+    assert tail.stdout is not None
+    eventually(lambda: listening(shop, "reader"), within=20)
+    shop.type("call", "GET", "/session", "--as", "bo")
+    line = tail.stdout.readline()
+    assert "rapport.identity.v1.SessionCreated" in line
+    assert '"user": "users/' in line
+    tail.kill()
+
+
+def listening(shop: Terminal, user: str) -> bool:
+    monitor = shop.state.known()["ports"]["nats-monitor"]
+    known = httpx.get(f"http://127.0.0.1:{monitor}/connz?subs=true&auth=true").json()
+    return any(one.get("authorized_user") == user and one["subscriptions"] for one in known["connections"])
+
+
+def test_logs_are_shown_of_all_or_of_one(shop: Terminal) -> None:
+    everything = shop.type("logs").stdout
+    assert {line.split()[0] for line in everything.splitlines()} >= {*SERVICES, "gateway", "nats"}
+    one = shop.type("logs", "identity").stdout.splitlines()
+    assert all(json.loads(line) for line in one if line.startswith("{"))
+    assert "there is no such log" in shop.type("logs", "nobody").stderr
+
+
+def test_logs_go_on_with_what_comes(shop: Terminal) -> None:
+    follow = shop.start("logs", "gateway", "--follow")
+    assert follow.stdout is not None
+    path = shop.state.log("gateway")
+    known = len(path.read_text().splitlines()[-200:])
+    for _ in range(known):
+        follow.stdout.readline()
+    with path.open("a") as file:
+        file.write("something new\n")
+    while (line := follow.stdout.readline()) != "something new\n":
+        assert line
+    follow.kill()
+
+
+def test_store_data_is_brought_in_once(shop: Terminal) -> None:
+    done = shop.type("apply", str(Path("deploy/store").resolve()))
+    assert (done.returncode, done.stdout.strip()) == (0, "nothing to change")
+
+
+def test_asking_a_platform_that_does_not_run_says_how_to_start_it(tmp_path: Path) -> None:
+    one = Terminal(State(tmp_path / "none"))
+    for command in (("call", "GET", "/"), ("clock",), ("events", "tail"), ("apply", "deploy/store")):
+        done = one.type(*command)
+        assert (done.returncode, done.stderr) == (1, "rapport: It is not running. Type: ./rapport up\n")
+    assert "It is not running" in one.type("status").stdout
