@@ -3,15 +3,18 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
-import nats
-from nats.js.api import ConsumerConfig, DeliverPolicy
 from rapport.identity.v1.events_pb2 import UserDeleted
 
-from chassis.subjects import filter_of, stream_of
+from chassis import bus
+from chassis.envelope import message
+from chassis.reader import ALL, read
+from chassis.settings import Secret
+from chassis.subjects import filter_of
 from deploy.local.commands import clock
 from deploy.local.credentials import admin_url, for_nats
 from deploy.local.plan import Plan
@@ -26,28 +29,26 @@ async def advance(plan: Plan, by: timedelta) -> None:
     await asyncio.to_thread(clock.advance, plan, by)
 
 
+@dataclass(frozen=True)
+class Team:
+    """An internal team's line: its own user, which may read and say nothing."""
+
+    nats_url: str
+    nats_user: str
+    nats_password: Secret
+    replica: str = "latecomer"
+
+
 async def consume_late(plan: Plan, user: str) -> UserDeleted:
     """What a team hears that begins to listen only now, from the beginning."""
     told = for_nats(plan, "reader")
     password = await asyncio.to_thread(Path(told["RAPPORT_NATS_PASSWORD_FILE"]).read_text)
-    name = told["RAPPORT_NATS_USER"]
-    client = await nats.connect(
-        told["RAPPORT_NATS_URL"], user=name, password=password, inbox_prefix=f"_INBOX_{name}".encode()
-    )
-    try:
-        subscription = await client.jetstream().subscribe(
-            filter_of(UserDeleted),
-            stream=stream_of("rapport.identity.v1"),
-            ordered_consumer=True,
-            config=ConsumerConfig(deliver_policy=DeliverPolicy.ALL),
-        )
-        async with asyncio.timeout(15):
-            async for message in subscription.messages:
-                event = UserDeleted.FromString(message.data)
-                if event.user == user:
-                    return event
-    finally:
-        await client.close()
+    team = Team(told["RAPPORT_NATS_URL"], told["RAPPORT_NATS_USER"], Secret(password))
+    async with bus.connected(team) as line, asyncio.timeout(15):
+        async for envelope in read(line, filter_of(UserDeleted), since=ALL):
+            event = message(envelope, UserDeleted)
+            if event.user == user:
+                return event
     raise Missing("user.deleted for the late consumer")
 
 
