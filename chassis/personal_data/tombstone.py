@@ -61,11 +61,6 @@ async def is_erased(session: AsyncSession, person: UUID) -> bool:
     return bool(await session.scalar(select(exists().where(erased_subject.c.id == person))))
 
 
-async def refuse(session: AsyncSession, person: UUID) -> None:
-    """Where `person` is erased, fail as a row about them would: for who has no row to write."""
-    await session.execute(select(func.refuse_erased(person, True)))
-
-
 def refused_person(error: BaseException) -> UUID | None:
     """Whose tombstone refused the row, where that is what `error` says."""
     if sqlstate(error) != ERASED:

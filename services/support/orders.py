@@ -32,7 +32,9 @@ async def state(session: AsyncSession, fact: Fact, *, now: datetime) -> None:
     owner, number = parse("users/{user}/orders/{order:id}", fact.order)
     if owner != user:
         raise OrderNotOfUser("Name the order under the user of the event: users/{user}/orders/{order}.")
-    if isinstance(fact, OrderPlaced):
+    if await tombstone.is_erased(session, user):
+        news = True  # of which nothing is kept here; what it does to the books is for the ledger to say
+    elif isinstance(fact, OrderPlaced):
         news = await place(session, fact, user, number, now)
     else:
         news = note(await known(session, user, number), fact, now)
@@ -60,7 +62,6 @@ async def known(session: AsyncSession, user: UUID, number: str) -> Order:
     """The order, for this transaction alone to change."""
     order = await session.get(Order, (user, number), with_for_update=True)
     if order is None:
-        await tombstone.refuse(session, user)  # an erased customer's orders went with them
         raise OrderUnknown("State OrderPlaced of this order first.")
     return order
 
