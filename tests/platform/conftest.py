@@ -59,8 +59,15 @@ class Terminal:
         """The processes that belong to the folder, whatever they are."""
         return [pid for pid in everybody() if mentions(pid, self.state.folder)]
 
+    def process(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = next(one for one in self.state.known()["processes"] if one["name"] == name)
+        return found
+
     def pid(self, name: str) -> int:
-        return int(next(one["pid"] for one in self.state.known()["processes"] if one["name"] == name) or 0)
+        return int(self.process(name)["pid"] or 0)
+
+    def ready(self, name: str) -> bool:
+        return bool(self.process(name)["stage"] == "ready")
 
 
 def everybody() -> list[int]:

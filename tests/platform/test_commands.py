@@ -1,7 +1,9 @@
 """What can be asked of a platform that runs, typed as a person types it."""
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,6 +126,13 @@ def test_logs_go_on_with_what_comes(shop: Terminal) -> None:
 def test_store_data_is_brought_in_once(shop: Terminal) -> None:
     done = shop.type("apply", str(Path("deploy/store").resolve()))
     assert (done.returncode, done.stdout.strip()) == (0, "nothing to change")
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "gateway"])
+def test_a_killed_service_is_back_within_five_seconds(shop: Terminal, name: str) -> None:
+    before = shop.pid(name)
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: shop.pid(name) not in (0, before) and shop.ready(name), within=5)
 
 
 def test_asking_a_platform_that_does_not_run_says_how_to_start_it(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_killed_process_is_back_within_five_seconds(terminal: Terminal, name: 
     terminal.up(ENGINES)
     before = terminal.pid(name)
     os.kill(before, KILLED)
-    eventually(lambda: terminal.pid(name) not in (0, before) and terminal.type("status").returncode == 0, within=5)
+    eventually(lambda: terminal.pid(name) not in (0, before) and terminal.ready(name), within=5)
 
 
 def test_a_killed_server_and_supervisor_start_again(terminal: Terminal) -> None:
