@@ -1,0 +1,154 @@
+"""Breaking the server on purpose: for each step of the story, a fault that this step must notice.
+
+A fault is a change of the source, of which `old` stands in the file once, or a statement to a database.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """What is broken, and which process has to be started anew to have it."""
+
+    step: str  # the function of tests.journeys.story that must fail
+    says: str
+    file: str = ""
+    old: str = ""
+    new: str = ""
+    restart: tuple[str, ...] = ()
+    database: str = ""
+    statement: str = ""
+    undo: str = ""
+
+
+MUTATIONS = (
+    Mutation(
+        "search_faq",
+        "every article answers every question",
+        "services/support/faq.py",
+        '.where(Article.search.bool_op("@@")(any_word)).order_by',
+        ".order_by",
+        ("support",),
+    ),
+    Mutation(
+        "ask_hours",
+        "support is always online",
+        "services/support/rpc.py",
+        "            online=online,\n",
+        "            online=True,\n",
+        ("support",),
+    ),
+    Mutation(
+        "register",
+        "a registration link works again and again",
+        "services/identity/registrations.py",
+        "    user.photo = photo\n    await forget(session, link.email)\n",
+        "    user.photo = photo\n",
+        ("identity",),
+    ),
+    Mutation(
+        "subscribe",
+        "the bonus is given at every confirmation",
+        "services/loyalty/bonus.py",
+        "    if await journal.has(session, CAMPAIGN, key) or not await remember(session, email, keys, now=now):\n",
+        '    key = f"{key}/{now}"\n    if not key:\n',
+        ("loyalty",),
+    ),
+    Mutation(
+        "pay_order",
+        "an outbox row is skipped",
+        "chassis/outbox.py",
+        "    payload, now = event.SerializeToString(deterministic=True), span.get()\n",
+        '    if event.DESCRIPTOR.name == "OrderPaid":\n        return\n'
+        "    payload, now = event.SerializeToString(deterministic=True), span.get()\n",
+        ("support",),
+    ),
+    Mutation(
+        "submit_ticket",
+        "a request_id is not remembered",
+        "chassis/idempotency.py",
+        "    if not request.request_id:\n",
+        "    if True:\n",
+        ("support",),
+    ),
+    Mutation(
+        "refuse_ticket",
+        "the owner check says yes to everybody",
+        "chassis/access.py",
+        'return self.owner is not None and f"{self.owner(request)}/".startswith(f"{person.name}/")',
+        "return self.owner is not None",
+        ("support",),
+    ),
+    Mutation(
+        "hear_answer",
+        "replies are stated to nobody",
+        "chassis/outbox.py",
+        "    payload, now = event.SerializeToString(deterministic=True), span.get()\n",
+        '    if event.DESCRIPTOR.name == "TicketReplied":\n        return\n'
+        "    payload, now = event.SerializeToString(deterministic=True), span.get()\n",
+        ("support",),
+    ),
+    Mutation(
+        "rectify",
+        "a corrected name is not passed on",
+        "services/support/consumers.py",
+        'if "display_name" in event.paths:',
+        "if not event.paths:",
+        ("support",),
+    ),
+    Mutation(
+        "export",
+        "a table is left out of the copy",
+        "chassis/personal_data/export.py",
+        "    for table in filter(subjects, tables):\n",
+        '    for table in (one for one in tables if subjects(one) and one.name != "message"):\n',
+        ("support",),
+    ),
+    Mutation(
+        "delete_account",
+        "nobody hears that a session ended",
+        "chassis/revocations.py",
+        "        now, end = self.clock(), revoked + LIFE + SKEW\n",
+        "        now, end = self.clock(), self.clock()\n",
+        ("support",),
+    ),
+    Mutation(
+        "acknowledge",
+        "an erasure leaves every row where it is",
+        "chassis/personal_data/erase.py",
+        "    for table in reversed(tables):  # those who refer first\n",
+        "    for table in ():\n",
+        ("support",),
+    ),
+    Mutation(
+        "tell_latecomer",
+        "the last fact is not stated",
+        "services/identity/deletions.py",
+        "    await publish(session, UserDeleted(user=user.name, erasure=erasure, event_time=timestamp(now)))\n",
+        "",
+        ("identity",),
+    ),
+    Mutation(
+        "search_canaries",
+        "an address is written to the log",
+        "services/identity/registrations.py",
+        "    user.photo = photo\n",
+        "    user.photo = photo\n    print(link.email, flush=True)\n",
+        ("identity",),
+    ),
+    Mutation(
+        "balance_books",
+        "a leg of the journal was changed behind its guards",
+        database="loyalty",
+        statement="SET session_replication_role = replica; UPDATE entry SET delta = delta + 1 WHERE bucket = 'ISSUED';",
+        undo="SET session_replication_role = replica; UPDATE entry SET delta = delta - 1 WHERE bucket = 'ISSUED';",
+    ),
+    Mutation(
+        "come_back",
+        "a mailbox is forgotten with its person",
+        "services/loyalty/bonus.py",
+        'hmac.digest(key, f"{campaign}\\0{address}".encode(), "sha256")',
+        'hmac.digest(key, f"{campaign}\\0{address}{__import__(\'time\').time()}".encode(), "sha256")',
+        ("loyalty",),
+    ),
+)
