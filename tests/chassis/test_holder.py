@@ -1,3 +1,4 @@
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -27,6 +28,7 @@ from tests import engines, world
 from tests.chassis import events
 from tests.chassis.conftest import PLANTED, People
 from tests.chassis.people import NOW, TABLES, Base, Call
+from tests.chassis.test_tombstone import until_it_waits
 from tests.world import Hands, as_service, refused, stated
 
 PRIVACY = as_service("privacy")
@@ -193,6 +195,25 @@ async def test_a_service_does_its_own_before_and_in_the_same_transaction(
         assert list(await session.scalars(text("SELECT points FROM entry"))) == [0]
     [done] = await stated(held, ErasureDone)
     assert [one.rows for one in done.outcomes if one.column == "call.customer_id"] == [2]
+
+
+async def test_a_service_does_its_own_when_nobody_else_writes_about_them_any_more(
+    holder: Holder, held: Sessions, people: People
+) -> None:
+    seen: list[int] = []
+
+    async def look(session: AsyncSession, person: UUID, now: datetime) -> None:
+        calls = text("SELECT count(*) FROM call WHERE customer_id = :ada")
+        seen.append((await session.execute(calls, {"ada": person})).scalar_one())
+
+    async with held() as writer, held() as watcher:
+        writer.add(Call(customer_id=people.ada, seconds=1))
+        await writer.flush()  # in, and not committed
+        eraser = asyncio.create_task(carry_out(replace(holder, before=look), order(people.ada, "support")))
+        await until_it_waits(watcher, eraser)
+        await writer.commit()
+        await eraser
+    assert seen == [2]
 
 
 async def test_nothing_is_done_when_a_service_fails_at_its_own(holder: Holder, held: Sessions, people: People) -> None:

@@ -253,6 +253,8 @@ def test_a_period_that_is_to_be_swept_has_a_time_to_count_from() -> None:
     words = Personal(category=Category.USER_CONTENT_PRIVATE, purpose=Purpose.SUPPORT)
     columns = subject("", "id", Uuid, primary_key=True), personal(words, "x", Text)
     assert "t.x: is kept 730 days after last change, and its table has no create_time" in problem(*columns)
+    assert problem(*columns, Column("update_time", DateTime)) == ""
+    assert problem(*columns, Column("expire_time", DateTime)) == ""  # its service sees to it
 
 
 # Contracts -----------------------------------------------------------------------------------------------------------
@@ -352,5 +354,6 @@ def test_the_data_map_names_every_column_that_holds_a_person() -> None:
         on_erasure="RETAIN",
         legal_basis="tax law",
     )
+    assert lines["restricted_subject.id"].retention == "until account end"  # of the same purpose, but it goes
     assert lines["message.body"].retention == "730 days after last change"
     assert lines.keys() >= {"credential.hash", "call.customer_id", "leg.entry_id", "mark.mac", "erased_subject.id"}

@@ -153,6 +153,7 @@ def test_an_exception_says_where_and_what_kind_and_not_what() -> None:
     assert "builtins.ValueError" in said
     assert "test_redaction.py" in said
     assert CANARY not in said
+    assert "exc_info" not in said
 
 
 def test_nor_does_its_cause_its_context_its_notes_or_its_company() -> None:

@@ -161,6 +161,19 @@ async def test_what_the_law_keeps_goes_when_its_time_is_over(held: Sessions, peo
         assert not await is_erased(session, people.ada)  # and then nothing is left to tell who was forgotten
 
 
+async def test_a_tombstone_stands_until_all_that_is_counted_from_it_is_gone(
+    held: Sessions, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 1)
+    async with held.begin() as session:
+        session.add_all([Bill(buyer_id=people.ada, address="another", greeting="Dear Ada") for _ in range(3)])
+    await forget(held, people.ada, NOW)
+    await sweep_at(held, NOW + 3650 * DAY)
+    async with held() as session:
+        assert (await session.scalars(select(Bill.address))).all() == []
+        assert not await is_erased(session, people.ada)
+
+
 async def test_bills_of_the_living_are_kept(held: Sessions, people: People) -> None:
     await forget(held, people.eve, NOW)
     await sweep_at(held, NOW + 50_000 * DAY)
