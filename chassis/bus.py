@@ -6,9 +6,9 @@ async with bus.connected(settings) as line:
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from nats.aio.client import Client
@@ -77,6 +77,19 @@ class Bus:
             await self.client.drain()
         else:
             await self.client.close()
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do `work` beside. A process in which it fails cannot go on."""
+
+        def check(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("part_failed", type=name, exc_info=error)
+                if not self.ended.done():
+                    self.ended.set_result(None)
+
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(check)
+        return task
 
     async def on_error(self, error: Exception) -> None:
         # Its text may quote a subject or an address: the kind is enough, and the server's log has the rest.

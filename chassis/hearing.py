@@ -115,7 +115,7 @@ async def running(
     listeners = [Listener(setting, service, handler) for handler in handlers]
     replays = Replays(setting, {one.name: one for one in listeners})
     works = [work for one in listeners for work in (one.run(), one.keep())]
-    tasks = [asyncio.create_task(work, name="hearing") for work in (*works, replays.run())]
+    tasks = [bus.start("hearing", work) for work in (*works, replays.run())]
     try:
         yield Listeners(listeners)
     finally:

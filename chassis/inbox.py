@@ -5,6 +5,7 @@ one is early and waits: so order holds over redeliveries and over replicas, with
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -46,6 +47,7 @@ setback = Table(
     Column("attempts", BigInteger, nullable=False),
     impersonal("a reason from the code", "reason", Text, nullable=False).column,  # "" when a process ended over it
     Column("first_time", DateTime(timezone=True), nullable=False),
+    Column("due_at", DateTime(timezone=True), nullable=False),  # when it is tried again, by the database's clock
 )
 Index("setback_consumer_lane_idx", setback.c.consumer, setback.c.lane)
 
@@ -87,7 +89,7 @@ class Standing:
     seen: bool
     dead: bool
     due: bool
-    hindered: bool  # another event of its key has failed and is tried again
+    hindered: float | None  # another event of its key has failed: the seconds until that is tried again
 
 
 class Early(Exception):  # noqa: N818 - it is what the event is
@@ -110,18 +112,21 @@ STANDING = text(f"""
 SELECT EXISTS (SELECT FROM inbox WHERE consumer = :consumer AND event_id = :id),
     EXISTS (SELECT FROM dead_letter WHERE consumer = :consumer AND event_id = :id),
     {SETTLED},
-    EXISTS (SELECT FROM setback WHERE consumer = :consumer AND lane = :lane AND event_id <> :id)
+    (SELECT CAST(extract(epoch FROM max(due_at) - clock_timestamp()) AS float8) FROM setback
+        WHERE consumer = :consumer AND lane = :lane AND event_id <> :id)
 """)  # noqa: S608 - our own words
 TRY = text("""
-INSERT INTO setback (consumer, event_id, lane, attempts, reason, first_time)
-VALUES (:consumer, :id, :lane, 1, '', :now)
+INSERT INTO setback (consumer, event_id, lane, attempts, reason, first_time, due_at)
+VALUES (:consumer, :id, :lane, 1, '', :now, clock_timestamp())
 ON CONFLICT (consumer, event_id) DO UPDATE SET attempts = setback.attempts + 1
 RETURNING attempts, reason
 """)
 FAIL = text("""
-INSERT INTO setback (consumer, event_id, lane, attempts, reason, first_time)
-VALUES (:consumer, :id, :lane, 1, :reason, :now)
-ON CONFLICT (consumer, event_id) DO UPDATE SET reason = :reason
+INSERT INTO setback (consumer, event_id, lane, attempts, reason, first_time, due_at)
+VALUES (:consumer, :id, :lane, 1, :reason, :now, clock_timestamp() + make_interval(secs => :first))
+ON CONFLICT (consumer, event_id) DO UPDATE SET
+    reason = :reason,
+    due_at = clock_timestamp() + make_interval(secs => coalesce((CAST(:ladder AS float8[]))[setback.attempts], 0))
 RETURNING attempts
 """)
 SWEEP = text("""
@@ -184,10 +189,11 @@ async def begin_again(sessions: Sessions, heard: Heard, now: datetime) -> tuple[
         return attempts, reason
 
 
-async def note_failure(sessions: Sessions, heard: Heard, reason: str, now: datetime) -> int:
-    """Note why a try failed: how many there were."""
+async def note_failure(sessions: Sessions, heard: Heard, reason: str, now: datetime, ladder: Sequence[float]) -> int:
+    """Note why a try failed, and when the next one comes: `ladder` has the seconds. How many tries there were."""
+    said = {"now": now, "reason": reason, "ladder": ladder, "first": ladder[0]}
     async with sessions.begin() as session:
-        return int((await session.execute(FAIL, heard.names | {"now": now, "reason": reason})).scalar_one())
+        return int((await session.execute(FAIL, heard.names | said)).scalar_one())
 
 
 @job(every=timedelta(hours=1))

@@ -9,8 +9,9 @@ import asyncio
 import json
 import random
 import time
-from collections import deque
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 
 import structlog
 from google.protobuf.message import Message
@@ -21,7 +22,7 @@ from nats.errors import Error as NatsError
 from rapport.annotations.v1.errors_pb2 import EVENT_UNDECODABLE, ErrorReason
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis.bus import Bus
+from chassis.bus import Bus, is_cancelled
 from chassis.consumer import Handler
 from chassis.database import Sessions, sqlstate
 from chassis.dead_letters import bury
@@ -35,8 +36,8 @@ from chassis.time import Clock
 
 LADDER = (1.0, 5.0, 30.0, 120.0, 600.0)  # seconds until the next try
 MOST_ENDS = 3  # processes that may end over one event, without a word
-EARLY = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)  # seconds until an early event is looked at again
-MOST_EARLY = 120  # deliveries, ten minutes: longer than any handler, then the event before it is lost
+EARLY = (0.05, 0.05, 0.1, 0.1, 0.2, 0.2, 0.5, 1.0)  # seconds until an early event is looked at again
+MOST_EARLY = 600  # deliveries, ten minutes: longer than any handler, then the event before it is lost
 AGAIN = 5.0  # when not even a failure could be noted
 HANDLER_LIMIT = 300.0
 IN_HAND = 64  # messages a handler has here, waiting or at work
@@ -60,13 +61,23 @@ class Setting:
     turns: asyncio.Semaphore  # to handle one event
 
 
+@dataclass(frozen=True, order=True)
+class Waiting:
+    """A message in hand."""
+
+    place: int
+    arrived: Msg = field(compare=False)
+    envelope: Envelope = field(compare=False)
+    event: Message | None = field(compare=False)
+
+
 class Listener:
     """One handler, listening."""
 
     def __init__(self, setting: Setting, service: str, handler: Handler) -> None:
         self.setting, self.bus, self.handler = setting, setting.bus, handler
         self.name = handler.durable(service)
-        self.lanes: dict[str, deque[tuple[Msg, Envelope, Message | None]]] = {}
+        self.lanes: dict[str, list[Waiting]] = {}  # heaps, by their place in the stream
         self.at_work: set[asyncio.Task[None]] = set()
         self.in_hand: dict[str, Msg] = {}  # by where it is acknowledged
         self.stopping = False
@@ -82,6 +93,8 @@ class Listener:
                     if self.bus.connected and await self.pull(inbox):
                         continue
                 except (NatsError, TimeoutError, ConnectionError) as error:
+                    if is_cancelled():
+                        raise asyncio.CancelledError from error
                     log.debug("listener_waits", consumer=self.name, kind=type(error).__name__)
                 await asyncio.sleep(PAUSE)
         finally:
@@ -92,8 +105,8 @@ class Listener:
         """Tell the stream that what is in hand is not lost, until cancelled."""
         while True:
             await asyncio.sleep(ACK_WAIT / 3)
-            for arrived in list(self.in_hand.values()):
-                if self.bus.connected:
+            for arrived in list(self.in_hand.values()) if self.bus.connected else []:
+                with suppress(NatsError):  # it comes again, and the inbox knows it
                     await arrived.in_progress()
 
     async def stop(self) -> None:
@@ -134,13 +147,13 @@ class Listener:
 
     def hand_out(self, arrived: Msg) -> None:
         self.in_hand[arrived.reply] = arrived
-        envelope, event = self.opened(from_stream(arrived))
-        lane = envelope.lane
+        waiting = Waiting(arrived.metadata.sequence.stream, arrived, *self.opened(from_stream(arrived)))
+        lane = waiting.envelope.lane
         if lane in self.lanes:
-            self.lanes[lane].append((arrived, envelope, event))
+            heappush(self.lanes[lane], waiting)
             return
-        self.lanes[lane] = deque([(arrived, envelope, event)])
-        task = asyncio.create_task(self.work_off(lane), name=self.name)
+        self.lanes[lane] = [waiting]
+        task = self.bus.start(self.name, self.work_off(lane))
         self.at_work.add(task)
         task.add_done_callback(self.at_work.discard)
 
@@ -158,15 +171,15 @@ class Listener:
 
     async def work_off(self, lane: str) -> None:
         """Take in what waits in one lane, in its order."""
-        waiting = self.lanes[lane]
-        while waiting:
-            arrived, envelope, event = waiting.popleft()
+        while self.lanes[lane]:
+            waiting = heappop(self.lanes[lane])
+            arrived = waiting.arrived
             try:
-                if self.stopping:
-                    await arrived.nak()
-                else:
-                    async with self.setting.turns:
-                        await self.handle(arrived, envelope, event)
+                async with self.setting.turns:
+                    if self.stopping:
+                        await arrived.nak()
+                    else:
+                        await self.handle(arrived, waiting.envelope, waiting.event)
             except (NatsError, TimeoutError, ConnectionError) as error:
                 # Not acknowledged: it comes again, and the inbox knows it.
                 log.info("event_not_acknowledged", consumer=self.name, kind=type(error).__name__)
@@ -206,8 +219,11 @@ class Listener:
             if known.seen or known.dead:
                 return Outcome.DUPLICATE, 0
             if not known.due:
-                if known.hindered or delivered <= MOST_EARLY:
-                    return Outcome.EARLY, EARLY[min(delivered, len(EARLY)) - 1]
+                pause = EARLY[min(delivered, len(EARLY)) - 1]
+                if known.hindered is not None:
+                    return Outcome.EARLY, max(known.hindered, 0) + pause
+                if delivered <= MOST_EARLY:
+                    return Outcome.EARLY, pause
                 log.error("event_before_is_missing", consumer=self.name, event_id=envelope.id)
                 anyway = True
         if event is None:
@@ -228,7 +244,8 @@ class Listener:
     async def note(self, heard: Heard, error: Exception) -> tuple[Outcome, float]:
         """Decide when what failed is tried again, if at all."""
         reason = reason_of(error)
-        attempts = await note_failure(self.setting.sessions, heard, reason, self.setting.clock())
+        ladder = [seconds * random.uniform(0.8, 1.2) for seconds in LADDER]  # noqa: S311 - to part, not to hide
+        attempts = await note_failure(self.setting.sessions, heard, reason, self.setting.clock(), ladder)
         log.warning(
             "event_failed",
             consumer=self.name,
@@ -241,7 +258,7 @@ class Listener:
         hopeless = isinstance(error, Refusal) and error.code is StatusCode.INVALID_ARGUMENT
         if hopeless or attempts > len(LADDER):
             return await self.set_aside(heard, reason, attempts)
-        return Outcome.FAILED, LADDER[attempts - 1] * random.uniform(0.8, 1.2)  # noqa: S311 - to part, not to hide
+        return Outcome.FAILED, ladder[attempts - 1]
 
     async def set_aside(self, heard: Heard, reason: str, attempts: int) -> tuple[Outcome, float]:
         async with self.setting.sessions.begin() as session:

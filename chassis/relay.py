@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from nats.errors import Error as NatsError
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -65,7 +66,7 @@ class Relay:
                 if self.lease.held and self.bus.connected and await self.pass_on():
                     pause = POLL
                     continue
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
+            except (SQLAlchemyError, NatsError, OSError, TimeoutError) as error:
                 pause = min(pause * 2, 10 * POLL)
                 log.warning("relay_failed", kind=type(error).__name__)
             try:
@@ -156,7 +157,7 @@ class Relay:
 async def running(bus: Bus, sessions: Sessions, *, source: str, replica: str) -> AsyncIterator[Relay]:
     """Relay for the service `source` until the block is left, which frees the lease for others at once."""
     relay = Relay(bus, sessions, source=f"/{source}", replica=replica)
-    tasks = [asyncio.create_task(work, name="relay") for work in (relay.run(), relay.gauge(), relay.lease.keep())]
+    tasks = [bus.start("relay", work) for work in (relay.run(), relay.gauge(), relay.lease.keep())]
     try:
         yield relay
     finally:
