@@ -70,6 +70,10 @@ class Platform:
             match event["what"]:
                 case "ended":
                     self.say(step(event["name"], event["how"], good=False))
+                case "stubborn":
+                    self.say(
+                        step(event["name"], f"did not end within {event['grace']:.0f} s, and was killed", good=False)
+                    )
                 case "back":
                     self.step(event["name"], "is back", event["seconds"])
 

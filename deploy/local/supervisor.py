@@ -24,7 +24,7 @@ from deploy.local.ready import answers
 from deploy.local.state import State
 from deploy.local.tied import tied
 
-PATIENCE = 60.0  # for a process to answer after it was started
+PATIENCE = 120.0  # for a process to answer after it was started
 LOOK_EVERY = 0.05
 BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
 STEADY = 10.0  # seconds of running after which an end counts as the first again
@@ -166,6 +166,7 @@ class Supervisor:
             try:
                 await asyncio.wait_for(running.wait(), child.process.grace)
             except TimeoutError:
+                self.tell("stubborn", name=child.process.name, grace=child.process.grace)
                 running.kill()
                 await running.wait()
         self.put(child, "stopped")
@@ -209,8 +210,10 @@ class Supervisor:
         )
 
     def tell(self, what: str, **details: Any) -> None:
+        line = json.dumps({"what": what, "time": round(time.monotonic() - self.begun, 3), **details})
+        print(line, file=sys.stderr, flush=True)  # its own log
         with contextlib.suppress(BrokenPipeError):  # they have seen enough
-            os.write(1, json.dumps({"what": what, **details}).encode() + b"\n")
+            os.write(1, line.encode() + b"\n")
 
 
 def environment(state: State, settings: Mapping[str, str]) -> dict[str, str]:
