@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeAlias
 from uuid import UUID
@@ -24,6 +24,7 @@ Fact: TypeAlias = OrderPlaced | OrderPaid | OrderShipped | OrderRefunded | Order
 
 CURRENCY = re.compile("[A-Z]{3}")
 NANO = Decimal("1e-9")
+OVERTAKEN = timedelta(seconds=5)  # how long OrderPlaced may be behind; the same request may come again
 
 
 async def state(session: AsyncSession, fact: Fact, *, now: datetime) -> None:
@@ -62,7 +63,7 @@ async def known(session: AsyncSession, user: UUID, number: str) -> Order:
     """The order, for this transaction alone to change."""
     order = await session.get(Order, (user, number), with_for_update=True)
     if order is None:
-        raise OrderUnknown("State OrderPlaced of this order first.")
+        raise OrderUnknown("State OrderPlaced of this order first.", retry_after=OVERTAKEN)
     return order
 
 

@@ -153,6 +153,18 @@ async def test_an_order_is_placed_first(shop: Shop, sessions: Sessions, kind: st
     assert await stated(sessions, facts.OrderPaid) == []
 
 
+async def test_a_request_that_overtook_its_order_may_come_again(
+    support: SupportServiceStub, shop: Shop, as_: As
+) -> None:
+    request_id = str(uuid4())
+    with refused("ORDER_UNKNOWN") as said:
+        await shop.tell(request_id, paid=shop.paid(ADA))
+    assert said[0].retry_after is not None
+    name = await shop.place(ADA)
+    await shop.tell(request_id, paid=shop.paid(ADA))
+    assert await state_of(support, as_, name) == "PAID"
+
+
 async def test_all_that_is_missing_is_said_at_once(shop: Shop) -> None:
     with refused("INVALID_FIELD") as said:
         await shop.tell(placed=facts.OrderPlaced(user=f"users/{ADA}"))
