@@ -71,9 +71,7 @@ class Platform:
                 case "ended":
                     self.say(step(event["name"], event["how"], good=False))
                 case "stubborn":
-                    self.say(
-                        step(event["name"], f"did not end within {event['grace']:.0f} s, and was killed", good=False)
-                    )
+                    self.say(step(event["name"], f"was killed, not ending within {event['grace']:.0f} s", good=False))
                 case "back":
                     self.step(event["name"], "is back", event["seconds"])
 

@@ -170,6 +170,7 @@ class Supervisor:
                 running.kill()
                 await running.wait()
         self.put(child, "stopped")
+        self.tell("gone", name=child.process.name)
 
     async def tell_ready(self) -> None:
         for child in self.children.values():
