@@ -51,33 +51,31 @@ async def test_many_at_once_for_one_person_leave_one_line_of_balances(world: Wor
     assert (await world.books()).balanced
 
 
-@pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize(
-    "statement", ["UPDATE {} SET account_id = account_id", "DELETE FROM {} WHERE false", "TRUNCATE {} CASCADE"]
-)
-async def test_the_journal_is_only_ever_added_to(world: World, table: str, statement: str) -> None:
+async def test_the_journal_is_only_ever_added_to(world: World) -> None:
     await world.earn(world.person(), 10)
+    for table in TABLES:
+        for change in (f"UPDATE {table} SET account_id = account_id", f"DELETE FROM {table} WHERE false"):  # noqa: S608
+            await refused_by_the_database("P0L02", world, change)
+        await refused_by_the_database("P0L02", world, f"TRUNCATE {table} CASCADE")
+
+
+async def refused_by_the_database(state: str, world: World, statement: str) -> None:
     with pytest.raises(DBAPIError) as error:
-        await world.ask_database(statement.format(table))
-    assert sqlstate(error.value) == "P0L02"
+        await world.ask_database(statement)
+    assert sqlstate(error.value) == state
 
 
 async def test_legs_that_do_not_sum_to_zero_are_refused_by_the_database(world: World) -> None:
     await world.earn(world.person(), 10)
-    with pytest.raises(DBAPIError) as error:
-        await world.ask_database(
-            "INSERT INTO entry (operation_id, leg, bucket, delta) SELECT id, 9, 'ISSUED', -1 FROM operation"
-        )
-    assert sqlstate(error.value) == "P0L01"
+    one_leg = "INSERT INTO entry (operation_id, leg, bucket, delta) SELECT id, 9, 'ISSUED', -1 FROM operation"
+    await refused_by_the_database("P0L01", world, one_leg)
     assert (await world.books()).balanced
 
 
 async def test_a_balance_below_zero_is_refused_by_the_database(world: World) -> None:
     await world.earn(world.person(), 10)
     for wrong in ("available = -1", "arrears = -1", "arrears = 1"):
-        with pytest.raises(DBAPIError) as error:
-            await world.ask_database(f"UPDATE account SET {wrong}")  # noqa: S608
-        assert sqlstate(error.value) == "23514"
+        await refused_by_the_database("23514", world, f"UPDATE account SET {wrong}")  # noqa: S608
 
 
 async def test_books_that_are_right_say_so_with_their_totals(world: World) -> None:
@@ -93,29 +91,31 @@ async def test_books_that_are_right_say_so_with_their_totals(world: World) -> No
     }  # fmt: skip
 
 
+# One after the other, each with what it brings to light that was not there before.
 WRONGS = {
     "UPDATE account SET available = available + 1": "do not add up to its balance",
-    "UPDATE account SET available = 0, close_time = now()": "A closed account still says whose it was",
-    "ALTER TABLE entry DISABLE TRIGGER journal_is_kept": "A trigger that guards the journal",
+    "UPDATE account SET close_time = now()": "A closed account still says whose it was",
     "DROP TRIGGER legs_sum_to_zero ON entry": "A trigger that guards the journal",
+    "ALTER TABLE entry DISABLE TRIGGER journal_is_kept": "",
     # What only somebody who took the triggers away could do:
-    "UPDATE entry SET delta = delta + 1 WHERE bucket = 'AVAILABLE'": "All legs sum to 1, not to zero",
-    "UPDATE entry SET delta = delta + 2 WHERE bucket = 'ISSUED'": "The legs of an operation do not sum to zero",
     "UPDATE entry SET balance_after = 7 WHERE bucket = 'AVAILABLE'": "A balance after an entry",
+    "UPDATE entry SET delta = delta + 2 WHERE bucket = 'ISSUED'": "The legs of an operation do not sum to zero",
+    "UPDATE entry SET delta = delta + 1 WHERE bucket = 'AVAILABLE'": "All legs sum to 3, not to zero",
     "DELETE FROM entry": "An operation has no legs",
 }
 
 
-@pytest.mark.parametrize("statement", WRONGS)
-async def test_what_was_done_to_the_books_is_found(world: World, statement: str) -> None:
+async def test_what_was_done_to_the_books_is_found(world: World) -> None:
     await world.earn(world.person(), 10)
-    if "entry SET" in statement or statement.startswith("DELETE"):
-        for table in TABLES:
-            await world.ask_database(f"ALTER TABLE {table} DISABLE TRIGGER journal_is_kept")
-    await world.ask_database(statement)
-    told = await world.books()
-    assert not told.balanced
-    assert any(WRONGS[statement] in one for one in told.findings), told.findings
+    before = await world.books()
+    assert before.balanced
+    for statement, finding in WRONGS.items():
+        await world.ask_database(statement)
+        told = await world.books()
+        assert not told.balanced
+        assert not any(finding in one for one in before.findings) or not finding
+        assert any(finding in one for one in told.findings), (statement, told.findings)
+        before = told
 
 
 async def test_the_ledger_is_verified_without_being_asked(world: World) -> None:

@@ -1,7 +1,6 @@
 import asyncio
 import re
 
-import pytest
 from rapport.loyalty.v1 import loyalty_pb2 as pb
 from rapport.loyalty.v1.events_pb2 import PointsEarned, SubscriptionConfirmed, SubscriptionEnded
 
@@ -228,14 +227,12 @@ async def test_an_unknown_token_ends_nothing_and_is_answered_the_same(world: Wor
     await world.end("unknown")
 
 
-@pytest.mark.parametrize(
-    "email", ["ada", "ada@", "@example.org", "ada@example", "a da@example.org", "ada@exa_mple.org"]
-)
-async def test_what_is_no_address_is_refused_and_not_repeated(world: World, email: str) -> None:
-    with refused("EMAIL_MALFORMED") as said:
-        await world.stub.BeginSubscription(pb.BeginSubscriptionRequest(email=email))
-    assert said[0].violations[0].field == "email"
-    assert email not in said[0].message
+async def test_what_is_no_address_is_refused_and_not_repeated(world: World) -> None:
+    for email in ("ada", "ada@", "@example.org", "ada@example", "a da@example.org", "ada@exa_mple.org"):
+        with refused("EMAIL_MALFORMED") as said:
+            await world.stub.BeginSubscription(pb.BeginSubscriptionRequest(email=email))
+        assert said[0].violations[0].field == "email"
+        assert email not in said[0].message
 
 
 async def test_a_bonus_of_nothing_is_none(world: World) -> None:
