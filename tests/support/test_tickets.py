@@ -74,11 +74,14 @@ async def test_a_ticket_is_about_one_of_ones_own_orders(
     assert (created.user, created.ticket) == (f"users/{ADA}", ticket.name)
 
 
-@pytest.mark.parametrize("order", [f"users/{ADA}/orders/0", f"users/{EVE}/orders/1001", f"users/{EVE}/orders/0"])
+@pytest.mark.parametrize(
+    "order",
+    [f"users/{ADA}/orders/0", f"users/{EVE}/orders/1001", f"users/{EVE}/orders/0", f"users/{EVE}/orders/1002"],
+)
 async def test_an_order_of_somebody_else_is_no_order(
     support: SupportServiceStub, shop: Shop, as_: As, sessions: Sessions, order: str
 ) -> None:
-    """Whether it exists or not: the answer is the same, and nothing is kept."""
+    """Whether it exists or not, and whether one's own has its number: the answer is the same, and nothing is kept."""
     await shop.place(EVE)
     await shop.place(ADA, "1002")
     with refused("ORDER_NOT_FOUND") as said:
