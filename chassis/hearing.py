@@ -26,7 +26,7 @@ from chassis.listener import AT_ONCE, Listener, Setting, reason_of
 from chassis.telemetry import DEAD_LETTERS, working
 from chassis.time import Clock
 
-COUNT = select(dead_letter.c.consumer, func.count()).group_by(dead_letter.c.consumer)
+COUNT = select(dead_letter.c.consumer, func.count().label("many")).group_by(dead_letter.c.consumer)
 LOOK = 1.0  # seconds between looks for letters to replay
 
 log = structlog.get_logger()
@@ -90,7 +90,7 @@ class Replays:
 
     async def gauge(self) -> None:
         async with self.setting.sessions() as session:
-            counts: dict[str, int] = dict((await session.execute(COUNT)).tuples().all())
+            counts = {row.consumer: row.many for row in await session.execute(COUNT)}
         for name in self.listeners:
             DEAD_LETTERS.labels(name).set(counts.get(name, 0))
 
