@@ -9,7 +9,7 @@ tells when there is something new. After a break it goes on where it was, so an 
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -34,7 +34,7 @@ SLACK = timedelta(seconds=5)  # between the clocks of publishers and the stream'
 ALL = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-async def read(bus: Bus, *filters: str, since: UUID | datetime | None = None) -> AsyncIterator[Envelope]:
+async def read(bus: Bus, *filters: str, since: UUID | datetime | None = None) -> AsyncGenerator[Envelope, None]:
     """What is published on `filters`, each within one package: after the event `since` (its id), from a time, from now.
 
     After an id that is not known any more, or lies in another package, comes everything since shortly before it.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
 from google.protobuf.descriptor import Descriptor, FileDescriptor
@@ -20,22 +20,22 @@ from rapport.privacy.v1 import privacy_pb2
 from rapport.support.v1 import events_pb2 as support_events
 from rapport.support.v1 import support_pb2
 from rapport.support.v1.support_pb2_grpc import SupportServiceStub
-from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from chassis import bus
 from chassis.client import channel
+from chassis.revocations import Revocations, follow
 from chassis.time import clock_from
-from gateway.app import application, ids
+from gateway.app import App
 from gateway.browser import Browser
 from gateway.codec import Codec
+from gateway.http import Headers
 from gateway.openapi import document
 from gateway.pages import Pages
-from gateway.serving import run
+from gateway.serving import Gateway, run
 from gateway.sessions import Sessions
 from gateway.settings import Settings
 from gateway.stream import Facts
-from gateway.transcoder import Backend, Transcoder, guarded
+from gateway.transcoder import Backend, ways
 
 EVENTS = (commerce_events, identity_events, loyalty_events, privacy_events, support_events)
 CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
@@ -44,34 +44,49 @@ CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
     "privacy": (privacy_pb2.DESCRIPTOR,),
     "loyalty": (loyalty_pb2.DESCRIPTOR,),
 }
+SECURE: Headers = [(b"strict-transport-security", b"max-age=31536000")]
 
 
 @asynccontextmanager
-async def gateway(settings: Settings) -> AsyncIterator[tuple[ASGIApp, bus.Bus]]:
-    """The application, with its channels and its line to NATS, until the block is left."""
-    targets = {name: getattr(settings, f"{name}_target") for name in CONTRACTS}
-    token = settings.service_token.value
-    channels: dict[str, grpc.aio.Channel] = {
-        name: channel(target, service_token=token, name="gateway", contracts=CONTRACTS[name])
-        for name, target in targets.items()
-    }
-    identity = IdentityServiceStub(channels["identity"])
-    sessions = Sessions(identity, clock_from(settings), settings.origins)
-    transcoder = Transcoder([Backend(CONTRACTS[name], channels[name]) for name in CONTRACTS], sessions)
-    codec = Codec()
-    pages = Pages(
-        SupportServiceStub(channels["support"]),
-        LoyaltyServiceStub(channels["loyalty"]),
-        document(transcoder.routes.all, settings.public_url),
-        store=settings.store,
-        mailbox=settings.mailbox_url,
-    )
-    async with bus.connected(settings) as line:
-        facts = Facts(line, sessions, codec, events())
-        stream = Route("/events", lambda request: guarded(request, ids(), facts.serve), methods=["GET"])
-        routes = [*Browser(identity, sessions, codec).routes(), stream, *pages.routes()]
-        yield application(transcoder, routes, settings.origins), line
-    await asyncio.gather(*(one.close() for one in channels.values()))
+async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """The gateway, with its channels and its line to NATS, until the block is left."""
+    async with AsyncExitStack() as stack:
+        channels = {name: open_channel(settings, name) for name in CONTRACTS}
+        for one in channels.values():
+            await stack.enter_async_context(one)
+        line = await stack.enter_async_context(bus.connected(settings))
+        clock = clock_from(settings)
+        revoked = Revocations(clock)
+        following = asyncio.create_task(follow(line, revoked), name="revocations")
+        stack.callback(following.cancel)
+
+        codec, identity = Codec(), IdentityServiceStub(channels["identity"])
+        sessions = Sessions(identity, clock, revoked, settings.origin)
+        carried = list(ways([Backend(CONTRACTS[name], channels[name]) for name in CONTRACTS], sessions, codec))
+        browser = Browser(identity, sessions, codec)
+        facts = Facts(line, sessions, codec, events(), heartbeat=settings.heartbeat_seconds)
+        pages = Pages(
+            SupportServiceStub(channels["support"]),
+            LoyaltyServiceStub(channels["loyalty"]),
+            document([way.rule for way in carried], settings.origin),
+            store=settings.store,
+            mailbox=settings.mailbox_url,
+        )
+        endpoints = [
+            *((way.rule.verb, way.rule.template.text, way.answer) for way in carried),
+            ("POST", "/session", browser.sign_in),
+            ("GET", "/session", browser.show),
+            ("DELETE", "/session", browser.sign_out),
+            ("GET", "/events", facts.serve),
+            *pages.endpoints(),
+        ]
+        app = App(endpoints, settings.origins, SECURE if settings.origin.startswith("https:") else [])
+        yield Gateway(app, facts.ending, [line.ended, following])
+
+
+def open_channel(settings: Settings, name: str) -> grpc.aio.Channel:
+    target: str = getattr(settings, f"{name}_target")
+    return channel(target, service_token=settings.service_token.value, name="gateway", contracts=CONTRACTS[name])
 
 
 def events() -> dict[str, Descriptor]:

@@ -1,123 +1,137 @@
-"""The ASGI application: every path that is no RPC, and the way in for those that are."""
+"""The ASGI application: who answers a request, and what is said of each in the log, in numbers and in headers."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
+import grpc
 import structlog
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import Counter, Histogram
 
-from chassis.telemetry import outgoing, span, working
-from gateway.problems import Ids, refusal_problem
-from gateway.refusals import RouteNotFound
-from gateway.transcoder import Transcoder, guarded
+from chassis.names import Name
+from chassis.refusal import Internal, Refusal, TryAgain, refused
+from chassis.telemetry import REGISTRY, SECONDS, Span, working
+from gateway.cors import Cors
+from gateway.http import Answer, Gone, Handler, Headers, Receive, Request, Response, Scope, Send
+from gateway.problems import Problem, answer, own
+from gateway.refusals import MethodNotAllowed, RouteNotFound
+from gateway.routes import Found, Routes, Wrong
+from gateway.sessions import CLEARED
 
 log = structlog.get_logger()
 
-
-def application(transcoder: Transcoder, pages: Sequence[BaseRoute], origins: frozenset[str]) -> ASGIApp:
-    """`pages` are what people look at and what is no RPC; everything else is a route of the contracts, or a problem."""
-
-    async def carry(scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        response = await guarded(request, ids(), lambda one: transcoder.answer(one, ids(), outgoing()))
-        await response(scope, receive, send)
-
-    async def lost(scope: Scope, receive: Receive, send: Send) -> None:
-        response = refusal_problem(RouteNotFound("There is no such page or route."), ids())
-        await response(scope, receive, send)
-
-    app = Starlette(routes=[*pages, Mount("/v1", app=Rooted(carry, "/v1")), Mount("/", app=lost)])
-    app.router.redirect_slashes = False
-    return Observed(Cors(app, origins))
-
-
-def ids() -> Ids:
-    """The ids of the request at hand."""
-    now = span.get()
-    return Ids(now.request_id, now.trace_id) if now else Ids("", "")
+MOST = 1_000  # requests under way at once
+VERBS = ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS")
+LEFT = 499  # for the log and the numbers: nobody is there to read it
+NOWHERE = "(none)"  # the template of a path that is none of ours
+COUNTED = Counter("http_server_requests", "Requests answered.", ["route", "method", "status_class"], registry=REGISTRY)
+TOOK = Histogram(
+    "http_server_request_duration_seconds",
+    "From a request's head to the end of its answer; streams of events are not in it.",
+    ["route", "method", "status_class"],
+    buckets=SECONDS,
+    registry=REGISTRY,
+)
+POLICY = b"content-security-policy"
+ALWAYS: Headers = [(b"x-content-type-options", b"nosniff")]
+# What is no page of ours runs nothing and is framed nowhere, whatever it holds.
+INERT = (POLICY, b"default-src 'none'; frame-ancestors 'none'")
 
 
-class Rooted:
-    """Gives a mounted app the whole path back: the route table reads it from the root."""
+class Endpoint(NamedTuple):
+    """Who answers on a route."""
 
-    def __init__(self, app: ASGIApp, root: str) -> None:
-        self.app, self.root = app, root
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app({**scope, "root_path": ""}, receive, send)
+    template: str
+    handler: Handler
 
 
-class Observed:
-    """Ids in, ids out, and one log line a request. The path's template is logged, never the path: it holds ids of
-    people, and the query what they typed."""
+class App:
+    """Every request, from its head to the end of its answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(
+        self, endpoints: Iterable[tuple[str, str, Handler]], origins: frozenset[str], headers: Headers
+    ) -> None:
+        self.routes: Routes[Endpoint] = Routes()
+        for verb, template, handler in endpoints:
+            self.routes.add(verb, template, Endpoint(template, handler))
+        self.cors, self.always = Cors(origins), [*ALWAYS, *headers]
+        self.under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        headers = {key: value.decode("latin-1") for key, value in scope["headers"]}
-        started, status = time.monotonic(), 0
-        method = f"HTTP {scope['method']}" if scope["method"].isalpha() and len(scope["method"]) < 10 else "HTTP"
-        given = {"traceparent": headers.get(b"traceparent", ""), "request_id": headers.get(b"x-request-id", "")}
-        with working(method, **given) as now:
-
-            async def tell(message: Message) -> None:
-                nonlocal status
-                if message["type"] == "http.response.start":
-                    status = message["status"]
-                    message["headers"].append((b"x-request-id", now.request_id.encode()))
-                await send(message)
-
+        began, request = time.perf_counter(), Request(scope, receive)
+        verb = request.method if request.method in VERBS else "OTHER"
+        given = {"traceparent": request.header(b"traceparent"), "request_id": request.header(b"x-request-id")}
+        with working(verb, **given) as now:
+            found = self.routes.find("GET" if verb == "HEAD" else verb, request.path)
+            template = found.target.template if isinstance(found, Found) else NOWHERE
+            self.under_way += 1
             try:
-                await self.app(scope, receive, tell)
+                reply = await self.answer(request, found, now)
+                await self.send(reply, request, now, send)
             finally:
-                milliseconds = round((time.monotonic() - started) * 1e3, 1)
-                log.info("http_served", code=status, ms=milliseconds)
+                self.under_way -= 1
+            self.tell(template, verb, reply, time.perf_counter() - began)
+
+    async def answer(self, request: Request, found: Found[Endpoint] | Wrong | None, now: Span) -> Answer:
+        """What the route's handler answers, or the problem that its refusal is."""
+        try:
+            if self.under_way > MOST:
+                raise TryAgain("Too many ask at once.", retry_after=timedelta(seconds=1))
+            if found is None:
+                raise RouteNotFound("There is no such page or route.")
+            if isinstance(found, Wrong):
+                if (asked := self.cors.preflight(request, found.allowed)) is not None:
+                    return asked
+                raise MethodNotAllowed("This route does not take that method.", allow=", ".join(found.allowed))
+            return await found.target.handler(request, found.captured)
+        except Problem as problem:
+            return refusal(problem, now)
+        except Refusal as refused_here:
+            return refusal(own(refused_here), now)
+        except grpc.aio.AioRpcError as error:
+            return refusal(Problem(refused(error)), now)
+        except Gone:
+            return Response(status=LEFT)
+        except Exception:
+            log.exception("http_failed")
+            return refusal(own(Internal("Something failed on our side.")), now)
+
+    async def send(self, reply: Answer, request: Request, now: Span, send: Send) -> None:
+        reply.headers += self.always
+        if all(name != POLICY for name, _ in reply.headers):
+            reply.headers.append(INERT)
+        reply.headers.append((b"x-request-id", now.request_id.encode()))
+        reply.headers.append((b"traceresponse", now.traceparent.encode()))
+        reply.headers += self.cors.headers(request)
+        try:
+            await reply.send(request.receive, send)
+        except Gone:
+            log.info("http_abandoned")
+        except grpc.aio.AioRpcError as error:  # the head is out: breaking off is all that can be said
+            log.warning("http_broken_off", code=error.code().name, reason=refused(error).reason)
+
+    def tell(self, template: str, verb: str, reply: Answer, took: float) -> None:
+        counted(template, verb, reply.status // 100).inc()
+        if isinstance(reply, Response):
+            timed(template, verb, reply.status // 100).observe(took)
+        log.info("http_served", route=Name(template), code=reply.status, ms=round(took * 1e3, 1))
 
 
-class Cors:
-    """Lets the pages of the origins on the list call; first-party pages need none of it."""
+# Looking a child up by its labels costs more than counting does.
+@lru_cache(maxsize=4_096)
+def counted(template: str, verb: str, hundreds: int) -> Counter:
+    return COUNTED.labels(template, verb, f"{hundreds}xx")
 
-    TAKEN = (
-        "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, X-Rapport-Client, X-Request-Id, "
-        "Traceparent"
-    )
-    EXPOSED = "ETag, Location, Link, Retry-After, X-Request-Id"
 
-    def __init__(self, app: ASGIApp, origins: frozenset[str]) -> None:
-        self.app, self.origins = app, origins
+@lru_cache(maxsize=4_096)
+def timed(template: str, verb: str, hundreds: int) -> Histogram:
+    return TOOK.labels(template, verb, f"{hundreds}xx")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope.get("headers", ()))
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        if scope["type"] != "http" or origin not in self.origins:
-            await self.app(scope, receive, send)
-            return
-        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
-            allowed = {
-                "access-control-allow-origin": origin,
-                "access-control-allow-methods": "GET, HEAD, POST, PATCH, DELETE",
-                "access-control-allow-headers": self.TAKEN,
-                "access-control-max-age": "600",
-                "vary": "Origin",
-            }
-            await Response(status_code=204, headers=allowed)(scope, receive, send)
-            return
 
-        async def tell(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] += [
-                    (b"access-control-allow-origin", origin.encode()),
-                    (b"access-control-expose-headers", self.EXPOSED.encode()),
-                    (b"vary", b"Origin"),
-                ]
-            await send(message)
-
-        await self.app(scope, receive, tell)
+def refusal(problem: Problem, now: Span) -> Response:
+    response = answer(problem, now)
+    if problem.said.reason == "SESSION_ENDED":
+        response.headers.append(CLEARED)
+    return response

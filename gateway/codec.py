@@ -1,20 +1,23 @@
 """JSON to protobuf's wire form and back: the native codec when all is well, a slow and exact reading when it is not.
 
-The gateway never builds a message it does not have to: JSON becomes bytes, bytes become JSON.
+The gateway builds no message that it does not have to: JSON becomes bytes, bytes become JSON.
 """
 
 from collections.abc import Callable
+from typing import Any
 
+import orjson
 from google.protobuf.descriptor import Descriptor
 from protobuf import Message as NativeMessage
 from protobuf import Registry
 from protobuf.wkt import FileDescriptorSet
 
+from gateway.contracts import contracts
 from gateway.diagnosis import diagnose
-from gateway.problems import contracts
 
 Encode = Callable[[bytes], bytes]
-Decode = Callable[[bytes], str]
+Decode = Callable[[bytes], tuple[bytes, str]]
+SHALLOW = 1_000  # brackets: with no more than these, nothing can nest too deeply
 
 
 class Codec:
@@ -25,13 +28,13 @@ class Codec:
         self.registry: Registry = FileDescriptorSet.from_binary(contracts().SerializeToString()).to_registry()
 
     def decoder(self, message: Descriptor) -> Decode:
-        """What turns `message`'s bytes into JSON: zero values printed, what a newer service sent left out."""
-        native = self.native(message)
-        if native is None:
-            return lambda _: "{}"
+        """What turns `message`'s bytes into JSON and its etag ("" where it has none): zero values printed, what a newer
+        service sent left out."""
+        native, has_etag = self.native(message), "etag" in message.fields_by_name
 
-        def decode(data: bytes) -> str:
-            return native.from_binary(data, ignore_unknown_fields=True).to_json(always_emit_implicit=True)
+        def decode(data: bytes) -> tuple[bytes, str]:
+            read: Any = native.from_binary(data, ignore_unknown_fields=True)
+            return read.to_json(always_emit_implicit=True).encode(), read.etag if has_etag else ""
 
         return decode
 
@@ -41,12 +44,16 @@ class Codec:
 
         def encode(data: bytes) -> bytes:
             try:
-                return native.from_json(data).to_binary() if native is not None else b""
-            except (ValueError, TypeError, RecursionError) as problem:
-                raise diagnose(data, message) from problem
+                if data.count(b"{") + data.count(b"[") > SHALLOW:
+                    orjson.loads(data)  # bounds the depth, where the native codec would run out of stack and crash
+                return native.from_json(data).to_binary()
+            except (ValueError, TypeError, RecursionError):
+                raise diagnose(data, message) from None
 
         return encode
 
-    def native(self, message: Descriptor) -> type[NativeMessage] | None:
+    def native(self, message: Descriptor) -> type[NativeMessage]:
         found = self.registry.message(message.full_name)
-        return None if found is None else found.type
+        if found is None:
+            raise LookupError(f"{message.full_name} is in no contract.")
+        return found.type

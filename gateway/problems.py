@@ -2,38 +2,38 @@
 
 {"type": "/problems#support.TICKET_NOT_FOUND", "title": "Ticket not found", "status": 404, "detail": "There is ...",
  "reason": "TICKET_NOT_FOUND", "domain": "support.rapport.example", "requestId": "...", "traceId": "...",
- "help": "What the contract says to do.", "retryable": false, "metadata": {...}, "errors": [{"pointer": "/title", ...}]}
+ "retryable": false, "metadata": {...}, "errors": [{"pointer": "/title", "reason": ..., "detail": ...}],
+ "help": "What the contract says to do."}
+
+An error in the body stands at a JSON Pointer (RFC 6901); one elsewhere at a `parameter` "in" path, query or header.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from math import ceil
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import grpc
 import orjson
-import rapport
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor import Descriptor
 from grpc import StatusCode
-from starlette.responses import Response
 
-from chassis.refusal import Refusal, Refused, Violation, read
+from chassis.refusal import PLATFORM_DOMAIN, Refusal, Refused, read, refused
+from chassis.telemetry import Span
+from gateway.contracts import PLATFORM, reasons
+from gateway.http import Headers, Response
 
 # HTTP's own words, where they are finer than gRPC's; the rest follow the code.
 BY_REASON = {
     "ETAG_MISMATCH": 412,
     "REQUEST_ID_REUSED": 422,
-    "REQUEST_IN_FLIGHT": 409,
     "METHOD_NOT_ALLOWED": 405,
     "BODY_TOO_LARGE": 413,
     "UNSUPPORTED_MEDIA_TYPE": 415,
-    "DEADLINE_TOO_SHORT": 504,
     "PERSON_ERASED": 410,
 }
 BY_CODE = {
-    StatusCode.CANCELLED: 499,
     StatusCode.INVALID_ARGUMENT: 400,
     StatusCode.DEADLINE_EXCEEDED: 504,
     StatusCode.NOT_FOUND: 404,
@@ -45,56 +45,32 @@ BY_CODE = {
     StatusCode.ABORTED: 409,
     StatusCode.OUT_OF_RANGE: 400,
     StatusCode.UNIMPLEMENTED: 501,
-    StatusCode.INTERNAL: 500,
     StatusCode.UNAVAILABLE: 503,
-    StatusCode.DATA_LOSS: 500,
 }
-RETRYABLE = {409, 429, 503, 504}
-FINAL = {"REQUEST_ID_REUSED", "EMAIL_TAKEN"}
-PLATFORM = "rapport.example"
+SOON = timedelta(seconds=2)  # to come again in, where who refuses does not say
+STEP = re.compile(r"(\w+)(?:\[(\d+)\])?")
+HEAD: Headers = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
+Error: TypeAlias = dict[str, str]
 
 
-@dataclass(frozen=True)
-class Ids:
-    """What a person quotes to us, and what we look up."""
+class Problem(Exception):  # noqa: N818 - refusing is no error of ours
+    """A refusal, and the things to mend where the caller finds them."""
 
-    request_id: str
-    trace_id: str
-
-
-def refusal_problem(refusal: Refusal, ids: Ids, errors: Sequence[Mapping[str, str]] = ()) -> Response:
-    """The gateway's own refusal."""
-    return problem(read(refusal.status(PLATFORM)), ids, errors or [body_error(one) for one in refusal.violations])
+    def __init__(self, said: Refused, errors: Sequence[Error] = ()) -> None:
+        super().__init__(said.reason)
+        self.said, self.errors = said if said.reason else unreasoned(said), errors
 
 
-def problem(said: Refused, ids: Ids, errors: Sequence[Mapping[str, str]] = ()) -> Response:
-    """What a service refused, or why it could not be asked. A peer that gave no reason is not quoted."""
-    said = said if said.reason else unreasoned(said)
-    status = BY_REASON.get(said.reason) or BY_CODE.get(said.code, 500)
-    package = said.domain.removesuffix(PLATFORM).rstrip(".") or "platform"
-    body: dict[str, Any] = {
-        "type": f"/problems#{package}.{said.reason}",
-        "title": said.reason.replace("_", " ").capitalize(),
-        "status": status,
-        "detail": said.message,
-        "reason": said.reason,
-        "domain": said.domain,
-        "requestId": ids.request_id,
-        "traceId": ids.trace_id,
-        "retryable": status in RETRYABLE and said.retry_after is not None,
-        "metadata": dict(said.metadata),
-        "errors": list(errors),
-    }
-    if advice := helps().get((package, said.reason)):
-        body["help"] = advice
-    headers = {"cache-control": "no-store"}
-    if said.retry_after is not None:
-        headers["retry-after"] = str(ceil(said.retry_after.total_seconds()))
-    if status == 401:
-        headers["www-authenticate"] = "Bearer" if said.reason == "SIGN_IN_NEEDED" else 'Bearer error="invalid_token"'
-    if status == 405:
-        headers["allow"] = said.metadata.get("allow", "")
-    return Response(orjson.dumps(body), status, headers, "application/problem+json")
+def own(refusal: Refusal, errors: Sequence[Error] = ()) -> Problem:
+    """A refusal of the gateway's own."""
+    return Problem(read(refusal.status(PLATFORM_DOMAIN)), errors)
+
+
+def of_body(error: grpc.aio.AioRpcError, message: Descriptor) -> Problem:
+    """What a service refused of a request that was all in the body, as `message`."""
+    said = refused(error)
+    errors = [in_body(json_names(message, one.field), one.reason, one.description) for one in said.violations]
+    return Problem(said, errors)
 
 
 def unreasoned(said: Refused) -> Refused:
@@ -104,42 +80,63 @@ def unreasoned(said: Refused) -> Refused:
         StatusCode.RESOURCE_EXHAUSTED: ("TRY_AGAIN", "The service is busy just now.", StatusCode.UNAVAILABLE),
         StatusCode.DEADLINE_EXCEEDED: ("DEADLINE_TOO_SHORT", "The service did not answer in time.", said.code),
     }.get(said.code, ("INTERNAL", "Something failed on our side.", StatusCode.INTERNAL))
-    return Refused(code, reason, PLATFORM, message, {}, (), said.retry_after)
+    return Refused(code, reason, PLATFORM_DOMAIN, message, {}, (), said.retry_after)
 
 
-def body_error(violation: Violation) -> dict[str, str]:
-    """One thing to mend in the body, by its JSON Pointer (RFC 6901)."""
-    pointer = "/" + re.sub(r"\[(\d+)\]", r".\1", violation.field).replace(".", "/")
-    return {"pointer": pointer, "reason": violation.reason, "detail": violation.description}
+# Where things are to be mended ---------------------------------------------------------------------------------------
 
 
-@cache
-def helps() -> Mapping[tuple[str, str], str]:
-    """What the contracts say a caller should do, by (package, reason): the comments of every ErrorReason."""
-    found: dict[tuple[str, str], str] = {}
-    for file in contracts().file:
-        parts = file.package.split(".")
-        if parts[0] != "rapport" or not file.name.endswith("/errors.proto"):
-            continue
-        package = "platform" if parts[1] == "annotations" else parts[1]
-        comments = {tuple(one.path): one.leading_comments for one in file.source_code_info.location}
-        for number, value in enumerate(file.enum_type[0].value):
-            if said := comments.get((5, 0, 2, number)):
-                found[package, value.name] = " ".join(said.split())
-    return found
+def in_body(names: Iterable[str], reason: str, detail: str) -> Error:
+    pointer = "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
+    return {"pointer": pointer, "reason": reason, "detail": detail}
 
 
-@cache
-def contracts() -> FileDescriptorSet:
-    """The contracts with their comments, as they were generated."""
-    return FileDescriptorSet.FromString((Path(next(iter(rapport.__path__))).parent / "rapport.binpb").read_bytes())
+def elsewhere(where: str, parameter: str, reason: str, detail: str) -> Error:
+    return {"parameter": parameter, "in": where, "reason": reason, "detail": detail}
 
 
-def reasons() -> Iterable[tuple[str, str, str]]:
-    """(package, reason, what to do) of everything that can be refused, for the page that explains them."""
-    for file in contracts().file:
-        parts = file.package.split(".")
-        if parts[0] == "rapport" and file.name.endswith("/errors.proto"):
-            package = "platform" if parts[1] == "annotations" else parts[1]
-            for value in file.enum_type[0].value[1:]:
-                yield package, value.name, helps().get((package, value.name), "")
+def json_names(message: Descriptor | None, path: str) -> list[str]:
+    """The steps of a field's path as JSON has them: "lines[2].unit_price" is lines, 2, unitPrice."""
+    names: list[str] = []
+    for step in path.split(".") if path else ():
+        match = STEP.fullmatch(step)
+        name, position = (match[1], match[2]) if match else (step, None)
+        field = message.fields_by_name.get(name) if message else None
+        names += [field.json_name if field else name, *([position] if position else [])]
+        message = field.message_type if field else None
+    return names
+
+
+# What goes back ------------------------------------------------------------------------------------------------------
+
+
+def answer(problem: Problem, ids: Span) -> Response:
+    """The problem, to whom asked."""
+    said = problem.said
+    status = BY_REASON.get(said.reason) or BY_CODE.get(said.code, 500)
+    again = said.retry_after or (SOON if status in (429, 503) else None)
+    package = said.domain.removesuffix(PLATFORM_DOMAIN).rstrip(".") or PLATFORM
+    body: dict[str, Any] = {
+        "type": f"/problems#{package}.{said.reason}",
+        "title": said.reason.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": said.message,
+        "reason": said.reason,
+        "domain": said.domain,
+        "requestId": ids.request_id,
+        "traceId": ids.trace_id,
+        "retryable": again is not None,
+        "metadata": dict(said.metadata),
+        "errors": list(problem.errors),
+    }
+    if advice := reasons().get((package, said.reason)):
+        body["help"] = advice
+    headers = list(HEAD)
+    if again is not None:
+        headers.append((b"retry-after", b"%d" % ceil(again.total_seconds())))
+    if status == 401:
+        asked = b"Bearer" if said.reason == "SIGN_IN_NEEDED" else b'Bearer error="invalid_token"'
+        headers.append((b"www-authenticate", asked))
+    if status == 405:
+        headers.append((b"allow", said.metadata.get("allow", "").encode()))
+    return Response(orjson.dumps(body), status, headers)

@@ -1,42 +1,29 @@
-"""The route table, read from the `google.api.http` options of the contracts. No route is written twice.
+"""Which way a request goes: by the path templates of google.api.http, those of the contracts and a few of our own.
 
-routes = Routes(read(identity_pb2.DESCRIPTOR, support_pb2.DESCRIPTOR))
-match routes.find("GET", "/v1/users/7.../tickets/3..."):
-    case Found(route, captured): ...
-    case Wrong(allowed): ...   # the path is ours, the method is not
+routes = Routes()
+routes.add("POST", "/v1/{name=users/*/tickets/*}:solve", handler)
+match routes.find("POST", "/v1/users/7/tickets/3:solve"):
+    case Found(handler, captured): ...  # captured["name"] == "users/7/tickets/3"
+    case Wrong(allowed): ...  # the path is ours, the method is not
     case None: ...
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import cached_property
+from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from google.api.annotations_pb2 import http as http_option
 from google.api.http_pb2 import HttpRule
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 
-VERBS = ("get", "post", "patch", "delete", "put")
+VERBS = ("get", "post", "patch", "delete")
 VARIABLE = re.compile(r"\{([\w.]+)(?:=([^}]+))?\}")
-
-
-@dataclass(frozen=True)
-class Route:
-    """One way to call one method over HTTP."""
-
-    verb: str  # GET
-    template: str  # /v1/{name=users/*/tickets/*}:solve
-    method: MethodDescriptor
-    body: str  # "*", a field of the request, or "" for none
-    parts: tuple[str, ...] = field(repr=False)  # literals, and "*" for one segment of any text
-    variables: tuple["Variable", ...] = field(repr=False)
-    custom: str  # "solve"
-
-    @property
-    def path(self) -> str:
-        """/rapport.support.v1.SupportService/SolveTicket"""
-        return f"/{self.method.containing_service.full_name}/{self.method.name}"
+CUSTOM = re.compile(r":(\w+)$")
+ANY = "*"
+T = TypeVar("T")
 
 
 class Variable(NamedTuple):
@@ -47,8 +34,45 @@ class Variable(NamedTuple):
     end: int
 
 
-class Found(NamedTuple):
-    route: Route
+@dataclass(frozen=True)
+class Template:
+    """A path, parted: "/v1/{name=users/*}:solve"."""
+
+    text: str
+    parts: tuple[str, ...]  # literals, and ANY for one segment of any text
+    variables: tuple[Variable, ...]
+    custom: str  # "solve"
+
+    @classmethod
+    def read(cls, text: str) -> "Template":
+        custom = CUSTOM.search(text)
+        rest = text[: custom.start()] if custom else text
+        parts: list[str] = []
+        variables: list[Variable] = []
+        position = 0
+        for match in VARIABLE.finditer(rest):
+            parts += [part for part in rest[position : match.start()].split("/") if part]
+            inner = (match[2] or ANY).split("/")
+            variables.append(Variable(match[1], len(parts), len(parts) + len(inner)))
+            parts += inner
+            position = match.end()
+        parts += [part for part in rest[position:].split("/") if part]
+        return cls(text, tuple(parts), tuple(variables), custom[1] if custom else "")
+
+    @cached_property
+    def literals(self) -> tuple[tuple[int, str], ...]:
+        return tuple((place, part) for place, part in enumerate(self.parts) if part != ANY)
+
+    def fits(self, segments: Sequence[str]) -> bool:
+        """Whether these segments, as many as there are parts, are of this template."""
+        return all(segments[place] == part for place, part in self.literals) and all(segments)
+
+    def captured(self, segments: Sequence[str]) -> dict[str, str]:
+        return {one.field: "/".join(segments[one.start : one.end]) for one in self.variables}
+
+
+class Found(NamedTuple, Generic[T]):
+    target: T
     captured: dict[str, str]
 
 
@@ -57,91 +81,87 @@ class Wrong(NamedTuple):
 
 
 @dataclass
-class Node:
-    """A place in the tree of segments."""
+class Place(Generic[T]):
+    """Where paths of one form lead, by verb; each verb's template may call the segments differently."""
 
-    literal: dict[str, "Node"] = field(default_factory=dict)
-    any: "Node | None" = None
-    routes: dict[tuple[str, str], Route] = field(default_factory=dict)  # by (verb, custom verb)
+    form: Template
+    verbs: dict[str, tuple[Template, T]] = field(default_factory=dict)
 
 
-class Routes:
-    """Finds the route of a request: a literal segment before a variable one."""
+class Routes(Generic[T]):
+    """Templates and what they lead to. A literal segment goes before a variable one."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self.all: Sequence[Route] = list(routes)
-        self.root = Node()
-        for route in self.all:
-            node = self.root
-            for part in route.parts:
-                if part == "*":
-                    node.any = node.any or Node()
-                    node = node.any
-                else:
-                    node = node.literal.setdefault(part, Node())
-            if (taken := node.routes.setdefault((route.verb, route.custom), route)) is not route:
-                raise ValueError(f"{route.method.full_name} and {taken.method.full_name} have one route.")
+    def __init__(self) -> None:
+        self.places: dict[tuple[int, str], list[Place[T]]] = {}  # by how many parts, and custom verb
 
-    def find(self, verb: str, path: str) -> Found | Wrong | None:
-        """The route of `path` (still percent-encoded), or what else the path takes, or nothing."""
-        segments = path.split("/")[1:]
+    def add(self, verb: str, text: str, target: T) -> None:
+        template = Template.read(text)
+        alike = self.places.setdefault((len(template.parts), template.custom), [])
+        place = next((one for one in alike if one.form.parts == template.parts), None)
+        if place is None:
+            place = Place(template)
+            alike.append(place)
+            alike.sort(key=lambda one: [part == ANY for part in one.form.parts])
+        if verb in place.verbs:
+            raise ValueError(f"{verb} {text} is taken by {place.verbs[verb][0].text}.")
+        place.verbs[verb] = template, target
+
+    def find(self, verb: str, path: str) -> Found[T] | Wrong | None:
+        """What `path` (still percent-encoded) leads to, or which verbs it takes, or nothing."""
         allowed: set[str] = set()
-        for node, custom, parts in candidates(self.root, segments):
-            if (route := node.routes.get((verb, custom))) is not None:
-                return Found(route, {one.field: "/".join(parts[one.start : one.end]) for one in route.variables})
-            allowed.update(known for known, its_custom in node.routes if its_custom == custom)
-        return Wrong(sorted(allowed)) if allowed else None
+        for segments, custom in readings(path):
+            for place in self.places.get((len(segments), custom), ()):
+                if not place.form.fits(segments):
+                    continue
+                if verb in place.verbs:
+                    template, target = place.verbs[verb]
+                    return Found(target, template.captured(segments))
+                allowed.update(place.verbs)
+        return Wrong(sorted(allowed | ({"HEAD"} if "GET" in allowed else set()))) if allowed else None
 
 
-def candidates(root: Node, segments: list[str]) -> Iterator[tuple[Node, str, list[str]]]:
-    last, colon, custom = segments[-1].rpartition(":")
-    if colon:
-        yield from (
-            (node, custom, [*map(unquote, segments[:-1]), unquote(last)]) for node in walk(root, [*segments[:-1], last])
-        )
-    yield from ((node, "", [unquote(segment) for segment in segments]) for node in walk(root, segments))
+def readings(path: str) -> Iterator[tuple[list[str], str]]:
+    """The segments of a path and its custom verb: first as one that has such a verb."""
+    segments = path[1:].split("/") if path != "/" else []
+    if "%" in path:
+        # A slash inside a segment would let one name pass for another.
+        segments = ["" if "%2f" in one.lower() else unquote(one) for one in segments]
+    if segments and ":" in segments[-1]:
+        last, _, custom = segments[-1].rpartition(":")
+        yield [*segments[:-1], last], custom
+    yield segments, ""
 
 
-def walk(node: Node, segments: list[str], depth: int = 0) -> Iterator[Node]:
-    if depth == len(segments):
-        yield node
-        return
-    if (literal := node.literal.get(segments[depth])) is not None:
-        yield from walk(literal, segments, depth + 1)
-    # A slash inside a segment would let one name pass for another.
-    if node.any is not None and segments[depth] and "%2f" not in segments[depth].lower():
-        yield from walk(node.any, segments, depth + 1)
+# What the contracts say ----------------------------------------------------------------------------------------------
 
 
-def read(*contracts: FileDescriptor) -> Iterator[Route]:
-    """Every route that the contracts state."""
+@dataclass(frozen=True)
+class Rule:
+    """How one method is called over HTTP."""
+
+    verb: str  # GET
+    template: Template
+    method: MethodDescriptor
+    body: str  # "*", a field of the request, or "" for none
+
+    @property
+    def path(self) -> str:
+        """/rapport.support.v1.SupportService/SolveTicket"""
+        return f"/{self.method.containing_service.full_name}/{self.method.name}"
+
+
+def rules(contracts: Iterable[FileDescriptor]) -> Iterator[Rule]:
+    """Every method of the contracts that may be called over HTTP."""
     for contract in contracts:
         for service in contract.services_by_name.values():
             for method in service.methods:
-                rule: HttpRule = method.GetOptions().Extensions[http_option]  # type: ignore[index]
-                if rule.WhichOneof("pattern"):
-                    yield route_of(method, rule)
+                said: HttpRule = method.GetOptions().Extensions[http_option]  # type: ignore[index]
+                if said.WhichOneof("pattern"):
+                    yield rule_of(method, said)
 
 
-def route_of(method: MethodDescriptor, rule: HttpRule) -> Route:
-    verb = rule.WhichOneof("pattern")
-    if verb not in VERBS or rule.additional_bindings:
-        raise ValueError(f"{method.full_name}: one get, post, patch, delete or put, and no more, is understood here.")
-    template = getattr(rule, verb)
-    pattern, _, custom = template.rpartition(":") if re.search(r":\w+$", template) else (template, "", "")
-    parts, variables = parse(pattern)
-    return Route(verb.upper(), template, method, rule.body, parts, variables, custom)
-
-
-def parse(pattern: str) -> tuple[tuple[str, ...], tuple[Variable, ...]]:
-    parts: list[str] = []
-    variables: list[Variable] = []
-    position = 0
-    for match in VARIABLE.finditer(pattern):
-        parts += [part for part in pattern[position : match.start()].split("/") if part]
-        inner = (match[2] or "*").split("/")
-        variables.append(Variable(match[1], len(parts), len(parts) + len(inner)))
-        parts += inner
-        position = match.end()
-    parts += [part for part in pattern[position:].split("/") if part]
-    return tuple(parts), tuple(variables)
+def rule_of(method: MethodDescriptor, said: HttpRule) -> Rule:
+    verb = said.WhichOneof("pattern")
+    if verb not in VERBS or said.additional_bindings:
+        raise ValueError(f"{method.full_name}: one get, post, patch or delete, and no more, is understood here.")
+    return Rule(verb.upper(), Template.read(getattr(said, verb)), method, said.body)

@@ -4,28 +4,41 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import structlog
 import uvicorn
 import uvloop
-from starlette.types import ASGIApp
 
 from chassis import log as logs
 from chassis import probes
-from chassis.bus import Bus
 from chassis.settings import SettingsError, load, shown
 from chassis.telemetry import exposition, started
 from chassis.time import clock_from
+from gateway.app import App
+from gateway.protocol import Http
 from gateway.settings import Settings
 
-Compose = Callable[[Settings], AbstractAsyncContextManager[tuple[ASGIApp, Bus]]]
 GRACE = 20  # seconds for requests under way; streams end at once and are taken up elsewhere
 KEEP_ALIVE = 75
-MOST_CONNECTIONS = 2_000
+MOST_CONNECTIONS = 4_000
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What is served, and what goes with it."""
+
+    app: App
+    ending: asyncio.Event  # to be set when the process is about to end
+    broken: "Sequence[asyncio.Future[None]]"  # any of them is done when it cannot go on
+
+
+Compose = Callable[[Settings], AbstractAsyncContextManager[Gateway]]
 
 
 def run(compose: Compose) -> None:
@@ -43,35 +56,47 @@ def run(compose: Compose) -> None:
 
 
 async def serve(settings: Settings, compose: Compose) -> None:
-    host, _, port = settings.listen.rpartition(":")
-    draining = asyncio.Event()
-    async with compose(settings) as (app, line), probes.answering(settings.metrics_listen, vitals(settings, draining)):
-        server = Server(
-            uvicorn.Config(
-                app,
-                host=host,
-                port=int(port),
-                http="httptools",
-                lifespan="off",
-                log_config=None,
-                access_log=False,  # its lines hold paths, which hold ids, and queries, which hold what people typed
-                server_header=False,
-                date_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE,
-                timeout_graceful_shutdown=GRACE,
-                limit_concurrency=MOST_CONNECTIONS,
-            )
-        )
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(ending, asked.set)
+    async with compose(settings) as gateway, probes.answering(settings.metrics_listen, vitals(settings, asked)):
+        server = server_for(settings, gateway.app)
         serving = asyncio.create_task(server.serve(), name="http")
-        ends = [serving, asyncio.create_task(told_to_end(draining)), line.ended]
+        ends: list[asyncio.Future[Any]] = [serving, asyncio.create_task(asked.wait()), *gateway.broken]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        draining.set()
+        asked.set()
         log.info("draining", seconds=settings.drain_seconds)
         if not serving.done():
             await asyncio.sleep(settings.drain_seconds)  # until nobody is sent here any more
+            gateway.ending.set()
             server.should_exit = True
         await serving
+        for broken in gateway.broken:
+            if broken.done():
+                broken.result()
+
+
+def server_for(settings: Settings, app: App) -> uvicorn.Server:
+    host, _, port = settings.listen.rpartition(":")
+    return Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=int(port),
+            http=Http,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,  # its lines hold paths, which hold ids, and queries, which hold what people typed
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=GRACE,
+            limit_concurrency=MOST_CONNECTIONS,
+        )
+    )
 
 
 class Server(uvicorn.Server):
@@ -80,13 +105,6 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-async def told_to_end(draining: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(ending, draining.set)
-    await draining.wait()
 
 
 def vitals(settings: Settings, draining: asyncio.Event) -> dict[str, probes.Route]:

@@ -4,23 +4,30 @@ The token never reaches the browser (RFC 10017): it gets an opaque secret in a c
 request made with that cookie must come from a page of ours.
 """
 
+import asyncio
+import re
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+import grpc
 from rapport.identity.v1 import identity_pb2 as pb
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
-from starlette.requests import Request
 
 from chassis.client import Metadata, as_person
-from chassis.refusal import SignInNeeded
+from chassis.refusal import SignInNeeded, TokenInvalid
 from chassis.time import Clock, moment
+from gateway.http import Request
 from gateway.refusals import OriginRefused
 
 COOKIE = "__Host-rapport"
-CLIENT_HEADER = "x-rapport-client"
-SAFE = ("GET", "HEAD", "OPTIONS")
+SET = "{}={}; Max-Age={}; Path=/; Secure; HttpOnly; SameSite=Strict"  # Strict: our pages show nobody, only fetch so
+MONTH = 30 * 24 * 3600
+CLEARED = (b"set-cookie", SET.format(COOKIE, "", 0).encode())
+SECRET = re.compile(r"[\w-]{16,100}", re.ASCII)
+SHOWN = re.compile(r"[\x20-\x7e]{1,8192}")  # what gRPC carries in its metadata
 MARGIN = timedelta(seconds=10)  # a token is renewed before a service could find it ended
 MOST = 10_000
 
@@ -40,54 +47,83 @@ class Person:
 
 
 class Sessions:
-    """Swaps cookies for tokens, and remembers each until it ends. Losing the memory costs a call, nothing else."""
+    """Swaps cookies for tokens, and remembers each until it ends or is revoked. Losing the memory costs a call."""
 
-    def __init__(self, identity: IdentityServiceStub, clock: Clock, origins: frozenset[str]) -> None:
-        self.identity, self.clock, self.origins = identity, clock, origins
+    def __init__(self, identity: IdentityServiceStub, clock: Clock, revoked: Container[str], origin: str) -> None:
+        self.identity, self.clock, self.revoked, self.origin = identity, clock, revoked, origin
         self.known: OrderedDict[bytes, Person] = OrderedDict()
+        self.asking: dict[bytes, asyncio.Task[Person]] = {}
 
-    async def metadata(self, request: Request) -> Metadata:
+    async def metadata(self, request: Request, *, is_public: bool) -> Metadata:
         """What a service is shown for this request: nothing, where nobody is signed in."""
-        if bearer := request.headers.get("authorization"):
-            return (("authorization", bearer),)
-        secret = request.cookies.get(COOKIE)
-        if not secret:
-            return ()
-        self.check_origin(request)
-        return as_person((await self.person(secret)).token)
+        shown: Metadata = ()
+        if b"x-rapport-service" in request.headers:  # a peer's own proof instead of ours: the shop's systems call so
+            shown = (("x-rapport-service", fit(request.header(b"x-rapport-service"))),)
+        if b"authorization" in request.headers:
+            return (*shown, ("authorization", fit(request.header(b"authorization"))))
+        secret = request.cookie(COOKIE)
+        if not secret or (is_public and request.is_safe):  # what anybody may read is the same for everybody
+            return shown
+        self.check_page(request)
+        try:
+            return (*shown, *as_person((await self.person(secret)).token))
+        except grpc.aio.AioRpcError as error:
+            if is_public and error.code() is grpc.StatusCode.UNAUTHENTICATED:  # their session has ended: now a guest
+                return shown
+            raise
 
     async def signed_in(self, request: Request) -> Person:
         """The person of the cookie, or a refusal."""
-        secret = request.cookies.get(COOKIE)
-        if not secret:
-            raise SignInNeeded("Sign in first.")
-        return await self.person(secret)
+        return await self.person(request.cookie(COOKIE))
 
     async def person(self, secret: str) -> Person:
-        key = sha256(secret.encode()).digest()
+        if not SECRET.fullmatch(secret):
+            raise SignInNeeded("Sign in first.")
+        key = key_of(secret)
         known = self.known.get(key)
-        if known is not None and known.expire_time - MARGIN > self.clock():
+        if known is not None and self.holds(known):
             self.known.move_to_end(key)
             return known
         self.known.pop(key, None)
+        if (asking := self.asking.get(key)) is None:  # a page asks for many things at once: one of them swaps
+            asking = self.asking[key] = asyncio.create_task(self.swap(secret, key))
+            asking.add_done_callback(lambda _: self.asking.pop(key))
+        return await asyncio.shield(asking)
+
+    def holds(self, known: Person) -> bool:
+        is_revoked = known.session in self.revoked or known.user in self.revoked
+        return not is_revoked and known.expire_time - MARGIN > self.clock()
+
+    async def swap(self, secret: str, key: bytes) -> Person:
         issued = await self.identity.IssueAccessToken(pb.IssueAccessTokenRequest(secret=secret))
         person = Person(issued.access_token, issued.session, tuple(issued.roles), moment(issued.expire_time))
         self.known[key] = person
-        while len(self.known) > MOST:
+        if len(self.known) > MOST:
             self.known.popitem(last=False)
         return person
 
     def forget(self, secret: str) -> None:
         """Ask identity again for the next request: a service did not take the token, or the person signed out."""
-        self.known.pop(sha256(secret.encode()).digest(), None)
+        self.known.pop(key_of(secret), None)
 
-    def check_origin(self, request: Request) -> None:
+    def check_page(self, request: Request) -> None:
         """Refuse what another site makes a browser do in its user's name."""
-        if request.method in SAFE:
+        if request.is_safe:
             return
-        origin = request.headers.get("origin")
-        site = request.headers.get("sec-fetch-site", "same-origin")
-        if (origin is not None and origin not in self.origins) or site not in ("same-origin", "none"):
+        # Browsers say both, and no page can make them lie; where the first is not known to them the second is.
+        site, origin = request.header(b"sec-fetch-site"), request.header(b"origin")
+        is_ours = site in ("same-origin", "none") if site else origin in ("", self.origin)
+        if not is_ours:
             raise OriginRefused("This must be called from the store's own page.")
-        if not request.headers.get(CLIENT_HEADER):
-            raise OriginRefused("Send the header X-Rapport-Client: it proves that a script of an allowed page calls.")
+        if b"x-rapport-client" not in request.headers:
+            raise OriginRefused("Send the header X-Rapport-Client: it proves that a script of our own page calls.")
+
+
+def key_of(secret: str) -> bytes:
+    return sha256(secret.encode()).digest()
+
+
+def fit(proof: str) -> str:
+    if not SHOWN.fullmatch(proof):
+        raise TokenInvalid("That is no token.")
+    return proof

@@ -12,31 +12,36 @@ twice; between services there is no order to keep.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import Mapping, MutableMapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import grpc
 import orjson
 from google.protobuf.descriptor import Descriptor
 from rapport.identity.v1.events_pb2 import SessionRevoked, UserDeleted, UserDeletionRequested
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
 
 from chassis.bus import Bus
 from chassis.envelope import JSON, Envelope
 from chassis.reader import read
-from chassis.refusal import TryAgain
+from chassis.refusal import QuotaExceeded, TryAgain
 from chassis.subjects import partition, stream_of
+from chassis.time import system_clock
 from gateway.codec import Codec, Decode
-from gateway.sessions import Sessions
+from gateway.http import Headers, Request, Stream, Write
+from gateway.sessions import Person, Sessions
 
-HEARTBEAT = 15.0  # seconds; proxies close what is silent for long
-WAITING = 500  # events a slow browser may be behind: it is let go then, and comes back with its id
-HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
-
-
+MOST = 500  # streams of one gateway: each listens to every service
+MOST_EACH = 6  # of one session: a browser opens no more connections
+HEADERS: Headers = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
 REVOKED = SessionRevoked.DESCRIPTOR.full_name
 GOODBYES = (UserDeletionRequested.DESCRIPTOR.full_name, UserDeleted.DESCRIPTOR.full_name)
 
@@ -53,7 +58,7 @@ class Cursor:
         return ";".join([began, *(f"{stream}={last}" for stream, last in sorted(self.seen.items()))])
 
     @classmethod
-    def read(cls, text: str, streams: frozenset[str]) -> "Cursor | None":
+    def read(cls, text: str, streams: Mapping[str, str]) -> "Cursor | None":
         began, *seen = text[:2000].split(";")
         try:
             pairs = [one.partition("=") for one in seen]
@@ -66,54 +71,25 @@ class Cursor:
 class Facts:
     """Gives each signed-in browser its own person's events."""
 
-    def __init__(self, bus: Bus, sessions: Sessions, codec: Codec, events: Mapping[str, Descriptor]) -> None:
-        self.bus, self.sessions = bus, sessions
+    def __init__(
+        self, bus: Bus, sessions: Sessions, codec: Codec, events: Mapping[str, Descriptor], *, heartbeat: float
+    ) -> None:
+        self.bus, self.sessions, self.heartbeat = bus, sessions, heartbeat
         self.decoders: dict[str, Decode] = {name: codec.decoder(message) for name, message in events.items()}
         self.streams = {stream_of(message.file.package): message.file.package for message in events.values()}
+        self.open: Counter[str] = Counter()  # by session
+        self.ending = asyncio.Event()  # set, it ends every stream: a browser comes back to another gateway
 
-    async def serve(self, request: Request) -> Response:
-        """The stream, or a refusal: nobody is signed in, or NATS is away just now."""
+    async def serve(self, request: Request, _: MutableMapping[str, str]) -> Stream:
+        """The stream, or a refusal: nobody is signed in, they have too many, or NATS is away just now."""
         person = await self.sessions.signed_in(request)
-        if not self.bus.connected:
+        if self.open[person.session] >= MOST_EACH:
+            quota = f"{MOST_EACH} streams of a session"
+            raise QuotaExceeded("Close a stream first.", retry_after=timedelta(seconds=5), quota=quota)
+        if not self.bus.connected or self.ending.is_set() or self.open.total() >= MOST:
             raise TryAgain("Events are not to be had just now.", retry_after=timedelta(seconds=2))
-        given = request.headers.get("last-event-id", "")
-        cursor = Cursor.read(given, frozenset(self.streams)) if given else None
-        stream = self.told(request, person.session, cursor or Cursor(datetime.now(UTC)))
-        return StreamingResponse(stream, media_type="text/event-stream", headers=HEADERS)
-
-    async def told(self, request: Request, session: str, cursor: Cursor) -> AsyncIterator[bytes]:
-        user = session.split("/")[1]
-        queue: asyncio.Queue[tuple[str, Envelope]] = asyncio.Queue(WAITING)
-        readers = [
-            asyncio.create_task(self.read(stream, package, user, cursor, queue), name=f"events {stream}")
-            for stream, package in self.streams.items()
-        ]
-        try:
-            yield f"retry: 1000\nid: {cursor}\nevent: hello\ndata: {{}}\n\n".encode()
-            while not any(reader.done() for reader in readers):
-                try:
-                    stream, envelope = await asyncio.wait_for(queue.get(), HEARTBEAT)
-                except TimeoutError:
-                    if not await self.is_signed_in(request):
-                        return
-                    yield b": still here\n\n"
-                    continue
-                cursor.seen[stream] = envelope.id
-                yield self.written(envelope, cursor)
-                if ends(envelope, session):
-                    return
-        finally:
-            for reader in readers:
-                reader.cancel()
-            await asyncio.gather(*readers, return_exceptions=True)
-
-    async def read(
-        self, stream: str, package: str, user: str, cursor: Cursor, queue: asyncio.Queue[tuple[str, Envelope]]
-    ) -> None:
-        """Put the person's events of one service in the queue, from after the last one shown."""
-        subject = f"{package}.*.*.{partition(user)}.{user}.*"
-        async for envelope in read(self.bus, subject, since=cursor.seen.get(stream, cursor.since)):
-            queue.put_nowait((stream, envelope))
+        cursor = Cursor.read(request.header(b"last-event-id"), self.streams) or Cursor(system_clock())
+        return Stream(Telling(self, request, person, cursor).tell, [*HEADERS])
 
     async def is_signed_in(self, request: Request) -> bool:
         """As identity last said; a service that does not answer just now ends nobody's stream."""
@@ -123,16 +99,76 @@ class Facts:
             return error.code() is not grpc.StatusCode.UNAUTHENTICATED
         return True
 
-    def written(self, envelope: Envelope, cursor: Cursor) -> bytes:
+    def written(self, envelope: Envelope) -> bytes:
         decode = self.decoders.get(envelope.type)
-        event = "{}" if envelope.content_type == JSON or decode is None else decode(envelope.data)
+        event = b"{}" if envelope.content_type == JSON or decode is None else decode(envelope.data)[0]
         told = {
             "id": str(envelope.id),
             "type": envelope.type,
             "time": envelope.time.isoformat() if envelope.time else None,
             "event": orjson.Fragment(event),
         }
-        return b"id: %b\nevent: fact\ndata: %b\n\n" % (str(cursor).encode(), orjson.dumps(told))
+        return orjson.dumps(told)
+
+
+class Telling:
+    """One open stream."""
+
+    def __init__(self, facts: Facts, request: Request, person: Person, cursor: Cursor) -> None:
+        self.facts, self.request, self.person, self.cursor = facts, request, person, cursor
+        # Who is slow to read is slow to be asked for: what they have not had waits in NATS.
+        self.heard: asyncio.Queue[tuple[str, Envelope]] = asyncio.Queue(1)
+
+    async def tell(self, write: Write) -> None:
+        work = [self.listen(stream, package) for stream, package in self.facts.streams.items()]
+        tasks = [asyncio.create_task(one, name="events") for one in (*work, self.until_ending())]
+        self.facts.open[self.person.session] += 1
+        try:
+            await write(f"retry: 1000\nid: {self.cursor}\nevent: hello\ndata: {{}}\n\n".encode())
+            await self.pass_on(write, tasks)
+        finally:
+            self.facts.open[self.person.session] -= 1
+            self.facts.open += Counter()  # forgets who has none
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def pass_on(self, write: Write, tasks: list[asyncio.Task[None]]) -> None:
+        """Write what is heard, until the session ends or one of the `tasks` does."""
+        turn = asyncio.create_task(self.heard.get())
+        try:
+            while True:
+                both: set[asyncio.Task[Any]] = {turn, *tasks}
+                done, _ = await asyncio.wait(both, timeout=self.facts.heartbeat, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    if not await self.facts.is_signed_in(self.request):
+                        return
+                    await write(b": still here\n\n")
+                elif turn in done:
+                    stream, envelope = turn.result()
+                    turn = asyncio.create_task(self.heard.get())
+                    self.cursor.seen[stream] = envelope.id
+                    told = self.facts.written(envelope)
+                    await write(b"id: %b\nevent: fact\ndata: %b\n\n" % (str(self.cursor).encode(), told))
+                    if ends(envelope, self.person.session):
+                        return
+                else:
+                    done.pop().result()
+                    return
+        finally:
+            turn.cancel()
+
+    async def listen(self, stream: str, package: str) -> None:
+        """Hear the person's events of one service, from after the last one shown."""
+        user = self.person.user.removeprefix("users/")
+        subject = f"{package}.*.*.{partition(user)}.{user}.*"
+        since = self.cursor.seen.get(stream, self.cursor.since)
+        async with aclosing(read(self.facts.bus, subject, since=since)) as events:
+            async for envelope in events:
+                await self.heard.put((stream, envelope))
+
+    async def until_ending(self) -> None:
+        await self.facts.ending.wait()
 
 
 def ends(envelope: Envelope, session: str) -> bool:

@@ -1,24 +1,26 @@
-"""The way of a request over HTTP to its service and back."""
+"""The way of a request over HTTP to its service and back: everything from the contract, worked out once a route."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.descriptor import FileDescriptor
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from rapport.annotations.v1.access_pb2 import access as access_option
 
-from chassis.refusal import Refusal, Refused, refused
+from chassis.client import Metadata
+from chassis.refusal import refused
+from gateway.binding import Binding
 from gateway.codec import Codec
-from gateway.plans import Plan, carry, download, plan, request_of
-from gateway.problems import Ids, body_error, problem, refusal_problem
-from gateway.refusals import BodyTooLarge, MethodNotAllowed, RouteNotFound, UnsupportedMediaType
-from gateway.routes import Found, Routes, Wrong, read
+from gateway.http import Answer, Headers, Request, Response, Stream, Write
+from gateway.routes import Rule, rules
 from gateway.sessions import COOKIE, Sessions
 
-MOST_BYTES = 1 << 20
-JSON = ("application/json", "application/merge-patch+json")
+PATIENCE = 10.0  # seconds that a browser is kept waiting for an answer
+LONGEST = 300.0  # seconds that a download may take
+JSON = (b"content-type", b"application/json")
+PLAIN: Headers = [JSON, (b"cache-control", b"no-store")]
 
 
 @dataclass(frozen=True)
@@ -29,111 +31,83 @@ class Backend:
     channel: grpc.aio.Channel
 
 
-class Transcoder:
-    """Every route of the contracts."""
+def ways(backends: Sequence[Backend], sessions: Sessions, codec: Codec) -> "Iterator[Way]":
+    """The way to every method that may be called over HTTP."""
+    for backend in backends:
+        for rule in rules(backend.contracts):
+            yield Way(rule, codec, backend.channel, sessions)
 
-    def __init__(self, backends: Sequence[Backend], sessions: Sessions) -> None:
-        codec = Codec()
-        self.sessions = sessions
-        self.plans: dict[str, Plan] = {}
-        found = []
-        for backend in backends:
-            for route in read(*backend.contracts):
-                found.append(route)
-                self.plans[route.path] = plan(route, codec, backend.channel)
-        self.routes = Routes(found)
 
-    async def answer(self, request: Request, ids: Ids, said: tuple[tuple[str, str], ...]) -> Response:
-        """Carry `request` to its service; `said` is what every call carries for the logs."""
-        way = self.find(request)
-        chosen = self.plans[way.route.path]
-        etag = request.headers.get("if-match", "").strip().removeprefix("W/").strip('"')
-        sent = request_of(
-            chosen,
-            way.captured,
-            request.url.query,
-            await body_of(request),
-            request_id=request.headers.get("idempotency-key", "").strip().strip('"'),
-            etag="" if etag == "*" else etag,
-        )
+class Way:
+    """How one method is asked."""
+
+    def __init__(self, rule: Rule, codec: Codec, channel: grpc.aio.Channel, sessions: Sessions) -> None:
+        gives = rule.method.output_type
+        self.rule, self.sessions = rule, sessions
+        self.binding = Binding(rule, codec)
+        self.is_public = rule.method.GetOptions().Extensions[access_option].public
+        self.is_stream, self.is_content = rule.method.server_streaming, gives.full_name == HttpBody.DESCRIPTOR.full_name
+        if self.is_stream and not self.is_content:
+            raise ValueError(f"{rule.method.full_name}: a stream over HTTP is a download, of google.api.HttpBody.")
+        self.decode = codec.decoder(gives)
+        # Bytes in, bytes out: nothing is read twice.
+        make = channel.unary_stream if self.is_stream else channel.unary_unary
+        self.call: Any = make(rule.path, request_serializer=None, response_deserializer=None)
+
+    async def answer(self, request: Request, captured: MutableMapping[str, str]) -> Answer:
+        """What the service says to `request`."""
+        asked = await self.binding.read(request, captured)
+        metadata = await self.sessions.metadata(request, is_public=self.is_public)
         try:
-            return await self.carried(chosen, request, sent, said)
+            return await self.carried(request, asked, metadata)
         except grpc.aio.AioRpcError as error:
-            what = refused(error)
-            if what.reason != "TOKEN_INVALID" or not (secret := request.cookies.get(COOKIE)):
-                return problem(what, ids, errors_of(what, chosen))
-            # The token ended between two looks at the clock, or its session was revoked: identity knows which.
-            self.sessions.forget(secret)
+            said = refused(error)
+            if said.reason != "TOKEN_INVALID" or not metadata or b"authorization" in request.headers:
+                raise self.binding.problem(said, request) from None
+        # The token ended between two looks at the clock, or its session was revoked: identity knows which.
+        self.sessions.forget(request.cookie(COOKIE))
+        metadata = await self.sessions.metadata(request, is_public=self.is_public)
         try:
-            return await self.carried(chosen, request, sent, said)
+            return await self.carried(request, asked, metadata)
         except grpc.aio.AioRpcError as error:
-            what = refused(error)
-            return problem(what, ids, errors_of(what, chosen))
+            raise self.binding.problem(refused(error), request) from None
 
-    async def carried(self, chosen: Plan, request: Request, sent: bytes, said: Any) -> Response:
-        metadata = (*said, *await self.sessions.metadata(request))
-        if chosen.route.method.server_streaming:
-            content_type, pieces = await download(chosen, sent, metadata)
-            return StreamingResponse(pieces, media_type=content_type, headers={"cache-control": "no-store"})
-        told = await carry(chosen, sent, metadata)
-        headers = {"content-type": told.content_type, "cache-control": "no-store"}
-        if told.etag:
-            headers |= {"etag": f'"{told.etag}"', "cache-control": "private, no-cache"}
-            if request.method in ("GET", "HEAD") and f'"{told.etag}"' in request.headers.get("if-none-match", ""):
-                return Response(status_code=304, headers=headers)
-        return Response(told.body, headers=headers)
+    async def carried(self, request: Request, asked: bytes, metadata: Metadata) -> Answer:
+        if self.is_stream:
+            return await self.download(request, asked, metadata)
+        told: bytes = await self.call(asked, timeout=PATIENCE, metadata=metadata)
+        if self.is_content:
+            content = HttpBody.FromString(told)
+            return Response(content.data, headers=kind_of(content))
+        body, etag = self.decode(told)
+        if not etag:
+            return Response(body, headers=[*PLAIN])
+        headers = [JSON, (b"cache-control", b"private, no-cache"), (b"etag", f'"{etag}"'.encode())]
+        if request.is_safe and is_known(etag, request.header(b"if-none-match")):
+            return Response(status=304, headers=headers[1:])
+        return Response(body, headers=headers)
 
-    def find(self, request: Request) -> Found:
-        raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
-        verb = "GET" if request.method == "HEAD" else request.method
-        match self.routes.find(verb, raw.decode("ascii", "replace").partition("?")[0]):
-            case Found() as found:
-                return found
-            case Wrong(allowed):
-                raise MethodNotAllowed("This route does not take that method.", allow=", ".join(allowed))
-            case _:
-                raise RouteNotFound("There is no such route.")
+    async def download(self, request: Request, asked: bytes, metadata: Metadata) -> Answer:
+        """The content in pieces; a refusal comes before the first, and later the answer breaks off."""
+        call = self.call(asked, timeout=LONGEST, metadata=metadata)
+        piece = await call.read()
+        first = HttpBody.FromString(b"" if piece is grpc.aio.EOF else piece)
+        headers = [*kind_of(first), (b"content-disposition", b"attachment")]
 
+        async def tell(write: Write) -> None:
+            try:
+                await write(first.data)
+                while request.method != "HEAD" and (piece := await call.read()) is not grpc.aio.EOF:
+                    await write(HttpBody.FromString(piece).data)
+            finally:
+                call.cancel()
 
-async def body_of(request: Request) -> bytes:
-    """The body, no larger than is taken, and only where it says that it is JSON."""
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > MOST_BYTES:
-        raise BodyTooLarge("The body is too large.", max_bytes=str(MOST_BYTES))
-    pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > MOST_BYTES:
-            raise BodyTooLarge("The body is too large.", max_bytes=str(MOST_BYTES))
-        pieces.append(piece)
-    if size and request.headers.get("content-type", "").partition(";")[0].strip().lower() not in JSON:
-        raise UnsupportedMediaType("The body must be application/json.")
-    return b"".join(pieces)
+        return Stream(tell, headers)
 
 
-def errors_of(said: Refused, chosen: Plan) -> list[dict[str, str]]:
-    """Each violation where the caller finds it: in the body by JSON Pointer, else the parameter by name."""
-    told = []
-    for violation in said.violations:
-        first, _, rest = violation.field.partition(".")
-        if chosen.body_field and first == chosen.body_field:
-            told.append(body_error(violation._replace(field=rest)))
-        elif chosen.route.body == "*":
-            told.append(body_error(violation))
-        else:
-            named = {"parameter": violation.field, "reason": violation.reason, "detail": violation.description}
-            told.append(named)
-    return told
+def kind_of(content: HttpBody) -> Headers:
+    return [(b"content-type", content.content_type.encode()), (b"cache-control", b"no-store")]
 
 
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-async def guarded(request: Request, ids: Ids, handle: Handler) -> Response:
-    """What `handle` answers, or the problem that its refusal is."""
-    try:
-        return await handle(request)
-    except Refusal as refusal:
-        return refusal_problem(refusal, ids)
-    except grpc.aio.AioRpcError as error:
-        return problem(refused(error), ids)
+def is_known(etag: str, header: str) -> bool:
+    return header.strip() == "*" or f'"{etag}"' in header

@@ -41,7 +41,6 @@ def for_gateway(plan: Plan, instance: str) -> dict[str, str]:
     return for_peer(plan, "gateway", instance) | {
         "RAPPORT_LISTEN": f"127.0.0.1:{plan.ports[instance]}",
         "RAPPORT_PUBLIC_URL": plan.urls["store"],
-        "RAPPORT_FORM_KEY_FILE": str(plan.state.secret("form-key", hex_key)),
         "RAPPORT_MAILBOX_URL": plan.urls["mailbox"],
     }
 

@@ -1,0 +1,40 @@
+"""Which other origins' pages may read what we answer. They call with a bearer token: no cookie crosses origins."""
+
+from collections.abc import Sequence
+
+from gateway.http import Headers, Request, Response
+
+TAKEN = (
+    b"Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Traceparent, X-Rapport-Client, "
+    b"X-Request-Id"
+)
+EXPOSED = b"ETag, Retry-After, WWW-Authenticate, X-Request-Id, Traceresponse"
+VARY = (b"vary", b"Origin")
+
+
+class Cors:
+    """The allow-list. Our own pages are of the same origin, and need none of it."""
+
+    def __init__(self, origins: frozenset[str]) -> None:
+        self.origins = frozenset(origin.encode() for origin in origins)
+
+    def headers(self, request: Request) -> Headers:
+        """What every answer says."""
+        if not self.origins:
+            return []
+        origin = request.headers.get(b"origin", b"")
+        if origin not in self.origins:
+            return [VARY]
+        return [VARY, (b"access-control-allow-origin", origin), (b"access-control-expose-headers", EXPOSED)]
+
+    def preflight(self, request: Request, allowed: Sequence[str]) -> Response | None:
+        """The answer to a browser that asks beforehand, if it is one and its page is on the list."""
+        is_asking = request.method == "OPTIONS" and b"access-control-request-method" in request.headers
+        if not is_asking or request.headers.get(b"origin", b"") not in self.origins:
+            return None
+        headers = [
+            (b"access-control-allow-methods", ", ".join(allowed).encode()),
+            (b"access-control-allow-headers", TAKEN),
+            (b"access-control-max-age", b"600"),
+        ]
+        return Response(status=204, headers=headers)
