@@ -104,7 +104,7 @@ def install(lock: str) -> None:
     say("First run: installing into .venv, every package checked against its hash in the lock.")
     if not usable():
         if VENV.is_symlink():  # --clear would follow the link and empty the folder of whoever owns it
-            raise InstallError(f"{VENV} is a link to a folder made for another clone. Remove the link and run this again.")
+            raise InstallError(f"{VENV} is a link into another clone. Remove the link and run this again.")
         with step("venv", f"Python {'.'.join(map(str, sys.version_info[:3]))}"):
             run(sys.executable, "-m", "venv", "--clear", str(VENV))
     with step("uv", (CLONE / "requirements-bootstrap.lock").read_text().split()[0].partition("==")[2]):
