@@ -118,7 +118,7 @@ class Way:
             else:
                 async with aclosing(replies):
                     async for reply in replies:
-                        await context.write(reply)
+                        await call.write(reply)
         except BaseException as error:
             status = call.failed(error)
             if status is None:
@@ -133,22 +133,17 @@ class Way:
             raise InvalidField("The request is no message of that kind.") from None
         return request
 
-    async def each(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
-        async for request in requests:
-            if self.check is not None:
-                self.check(request)
-            yield request
-
 
 class Call:
     """One call under way."""
 
-    __slots__ = ("began", "context", "left", "way")
+    __slots__ = ("began", "context", "is_gone", "left", "way")
 
     def __init__(self, way: Way, context: Context) -> None:
         self.way, self.context = way, context
         self.began = time.perf_counter()
         self.left: float | None = None
+        self.is_gone = False  # the other side has left, or the server is closing: nobody to tell
 
     async def enter(self, sent: Any) -> Any:
         """The request as the servicer may have it, or a refusal."""
@@ -162,12 +157,30 @@ class Call:
         deadline.set_left(LONGEST if left is None and not way.shape.response_streaming else left)
         if way.shape.request_streaming:
             await way.road.gate.admit(way.method, None, metadata)
-            return way.each(sent)
+            return self.each(sent)
         request = way.read(sent)
         await way.road.gate.admit(way.method, request, metadata)
         if way.check is not None:
             way.check(request)
         return request
+
+    async def each(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
+        check = self.way.check
+        try:
+            async for request in requests:
+                if check is not None:
+                    check(request)
+                yield request
+        except grpc.aio.BaseError:
+            self.is_gone = True
+            raise
+
+    async def write(self, reply: Message) -> None:
+        try:
+            await self.context.write(reply)
+        except grpc.aio.BaseError:
+            self.is_gone = True
+            raise
 
     def served(self) -> None:
         self.tell("rpc_served", StatusCode.OK)
@@ -178,7 +191,7 @@ class Call:
             code = self.context.code()
             self.tell("rpc_refused", code if isinstance(code, StatusCode) else StatusCode.UNKNOWN)
             return None
-        if not isinstance(error, Exception) or is_of_the_wire(error):
+        if self.is_gone or not isinstance(error, Exception) or self.has_left_a_probe(error):
             self.tell("rpc_abandoned", StatusCode.CANCELLED)
             return None
         refusal = refusal_of(error)
@@ -191,6 +204,9 @@ class Call:
             self.tell("rpc_refused", refusal.code, reason=refusal.reason, error=type(error).__name__)
         return rpc_status.to_status(refusal.status(self.way.road.domain))
 
+    def has_left_a_probe(self, error: Exception) -> bool:
+        return self.way.is_quiet and isinstance(error, grpc.aio.BaseError)  # gRPC's own servicers write for themselves
+
     def tell(self, event: str, code: StatusCode, **more: Any) -> None:
         way, took = self.way, time.perf_counter() - self.began
         telemetry.rpc_handled(way.method, code, took)
@@ -200,11 +216,6 @@ class Call:
 
 def text(value: str | bytes | None) -> str:
     return value if isinstance(value, str) else ""
-
-
-def is_of_the_wire(error: Exception) -> bool:
-    """Whether the other side has gone, or the server is closing: there is no fault in it, and nobody to tell."""
-    return isinstance(error, grpc.aio.BaseError) and not isinstance(error, grpc.aio.UsageError)
 
 
 def refusal_of(error: Exception) -> Refusal | None:

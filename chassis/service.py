@@ -21,6 +21,7 @@ Tests run the same composition in their own process: `async with serving(service
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -92,6 +93,7 @@ def main(settings_type: type[S], compose: Callable[[S, Sessions, Clock], Service
     parser = argparse.ArgumentParser(description=compose.__doc__)
     parser.add_argument("--check", action="store_true", help="read the settings, print them without secrets, and end")
     check_only = parser.parse_args().check
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC's core writes past our log, and much
     try:
         settings = load(settings_type)
         if check_only:

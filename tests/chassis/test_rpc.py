@@ -349,3 +349,12 @@ async def test_a_peer_that_is_away_may_be_tried_again() -> None:
 
     async with consulted(forward) as stub:
         assert (await refusal_of(whole(stub, "Ask", ask()))).reason == "TRY_AGAIN"
+
+
+async def test_a_call_of_ours_that_cannot_be_made_is_a_fault_of_ours() -> None:
+    async def forward(question: Any, context: rpc.Context) -> str:
+        async with grpc.aio.insecure_channel("127.0.0.1:9") as channel:
+            return await echo(await Stub(channel).Ask(question, metadata=(("x-request-id", "\x01"),)), context)
+
+    async with consulted(forward) as stub:
+        assert (await refusal_of(whole(stub, "Ask", ask(), timeout=10))).reason == "INTERNAL"
