@@ -9,7 +9,7 @@ tells when there is something new. After a break it goes on where it was, so an 
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -170,7 +170,7 @@ def after(message: Msg) -> dict[str, Any]:
     return {"seq": int((message.headers or {})["Nats-Sequence"]) + 1}
 
 
-async def follow(bus: Bus, durable: Durable) -> AsyncIterator[Envelope]:
+async def follow(bus: Bus, durable: Durable) -> AsyncGenerator[Envelope, None]:
     """What a durable consumer has not had yet. Each event is done with when the next one is asked for."""
     subscription = await bus.js.pull_subscribe_bind(durable.name, durable.stream)
     while True:
