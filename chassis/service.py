@@ -38,7 +38,7 @@ from google.protobuf.descriptor import FileDescriptor
 from nats.errors import Error as NatsError
 from rapport.holder.v1 import holder_pb2
 from rapport.holder.v1.holder_pb2_grpc import add_HolderServiceServicer_to_server
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, QueuePool
 
 from chassis import bus, hearing, jobs, mail, relay
 from chassis.access import NoPolicy, Peers
@@ -59,7 +59,7 @@ from chassis.rpc import is_passing
 from chassis.server import Servicers, listening
 from chassis.settings import ServiceSettings, SettingsError, load, shown
 from chassis.settlement import Settlement
-from chassis.telemetry import exposition, started
+from chassis.telemetry import DB_POOL_IN_USE, exposition, started
 from chassis.time import Clock, clock_from
 from chassis.tokens import Keys
 
@@ -107,6 +107,8 @@ def main(settings_type: type[S], compose: Callable[[S, Sessions, Clock], Service
 
 async def start(settings: S, compose: Callable[[S, Sessions, Clock], Service]) -> None:
     engine, sessions = connect(settings.database_url.value, name=settings.nats_user)
+    if isinstance(engine.pool, QueuePool):
+        DB_POOL_IN_USE.set_function(engine.pool.checkedout)
     try:
         await run(compose(settings, sessions, clock_from(settings)), settings)
     finally:

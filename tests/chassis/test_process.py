@@ -84,6 +84,8 @@ async def test_a_process_stops_in_good_order_when_told_to(told: dict[str, str]) 
     async with oracle(told) as process:
         async with channel(told["RAPPORT_LISTEN"], service_token="") as line:
             await Stub(line).Ask(Question())
+        _, numbers = await got(port_of(told, "METRICS_LISTEN"), "/metrics")
+        assert "\ndb_pool_in_use " in numbers
         process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(process.wait(), 20)
     events = [json.loads(line)["event"] for line in log_of(told).read_bytes().splitlines() if line.startswith(b"{")]
