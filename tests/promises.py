@@ -54,7 +54,9 @@ def main() -> int:
     sys.stdout.write("".join(f"{problem}\n" for problem in found))
     kept = sum(bool(promise.get("tests")) for promise in promises)
     stated = len(promises) - kept
-    sys.stdout.write(f"{len(promises)} promises: {kept} shown by tests, {stated} with a status, {len(found)} problems\n")
+    sys.stdout.write(
+        f"{len(promises)} promises: {kept} shown by tests, {stated} with a status, {len(found)} problems\n"
+    )
     return 1 if found else 0
 
 
