@@ -21,7 +21,7 @@ from deploy.local.plan import Plan
 from deploy.local.ports import SERVICES
 from deploy.local.postgres import INSTALLED, WHEEL
 from tests.journeys.canary import Finding, Search
-from tests.journeys.people import Missing
+from tests.journeys.people import Missing, eventually
 
 
 async def advance(plan: Plan, by: timedelta) -> None:
@@ -45,11 +45,16 @@ async def consume_late(plan: Plan, user: str) -> UserDeleted:
     password = await asyncio.to_thread(Path(told["RAPPORT_NATS_PASSWORD_FILE"]).read_text)
     team = Team(told["RAPPORT_NATS_URL"], told["RAPPORT_NATS_USER"], Secret(password))
     async with bus.connected(team) as line, asyncio.timeout(15):
+        await eventually(lambda: is_connected(line), "a line to NATS")
         async for envelope in read(line, filter_of(UserDeleted), since=ALL):
             event = message(envelope, UserDeleted)
             if event.user == user:
                 return event
     raise Missing("user.deleted for the late consumer")
+
+
+async def is_connected(line: bus.Bus) -> bool:
+    return line.connected
 
 
 async def find_left(plan: Plan, canaries: Mapping[str, str]) -> tuple[list[Finding], str]:
