@@ -9,7 +9,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis.database import Sessions, connect
 from chassis.migrations import keepers, lay
+from deploy.local.throwaway import platform
 from tests import engines
+from tests.store import Store
 
 # Its own way of showing exceptions takes seconds for each.
 structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
@@ -26,6 +28,14 @@ def postgres() -> Iterator[str]:
 def nats() -> Iterator[str]:
     with engines.nats() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[Store]:
+    """A whole store of separate processes; see tests.store."""
+    with platform() as (running, people):
+        gateway = f"http://127.0.0.1:{running.plan.ports['gateway']}"
+        yield Store(running.plan, people["password"], gateway, running.plan.metrics()["gateway"])
 
 
 @pytest.fixture

@@ -1,0 +1,148 @@
+"""A whole store of separate processes, as `./rapport up` runs it, for tests that call it over HTTP as a frontend does.
+
+It is started once a worker, so its tests share one worker and each makes its own people:
+
+    pytestmark = pytest.mark.xdist_group("store")
+
+    async def test_a_stranger_sees_nothing(store: Store) -> None:
+        async with store.http() as http:
+            assert (await http.get(f"/v1/{user()}")).status_code == 401
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from joserfc.jwk import OKPKey
+
+from chassis.time import TestClock
+from deploy.local import credentials, ports
+from deploy.local.plan import Plan
+from deploy.local.settings import outside
+from services.identity.tokens import read
+from tests import tokens
+
+PATIENCE = 20.0
+CLIENT = {"x-rapport-client": "tests"}
+
+
+@dataclass(frozen=True)
+class Store:
+    """One running store, or another gateway in front of it."""
+
+    plan: Plan
+    password: str
+    url: str
+    metrics: str
+
+    def http(self, **headers: str) -> httpx.AsyncClient:
+        """A client that keeps nothing; `headers` go with every request."""
+        return httpx.AsyncClient(base_url=self.url, headers=CLIENT | headers, timeout=PATIENCE)
+
+    # Tokens of people whom identity need not know -----------------------------------------------------------------
+
+    @cached_property
+    def key(self) -> OKPKey:
+        """What identity signs with."""
+        return read(self.plan.state.secret("signing-key").read_text())[0]
+
+    @cached_property
+    def clock(self) -> TestClock:
+        return TestClock(self.plan.state.clock)
+
+    def bearer(self, user: str, *roles: str, age: timedelta = timedelta(), **how: Any) -> dict[str, str]:
+        """The header of somebody who signed in just now, with a token that is so old."""
+        now = self.clock()
+        minted = tokens.mint(
+            UUID(user.removeprefix("users/")), *roles, now=now - age, key=self.key, **{"signed_in": now, **how}
+        )
+        return {"authorization": f"Bearer {minted}"}
+
+    def peer(self, name: str) -> dict[str, str]:
+        """The header of another of our systems."""
+        return {"x-rapport-service": self.plan.state.secret(f"token-{name}").read_text()}
+
+    # What the processes wrote -------------------------------------------------------------------------------------
+
+    def logged(self, process: str, **said: Any) -> list[dict[str, Any]]:
+        """The lines of a process that say all of this."""
+        lines = self.plan.state.log(process).read_text().splitlines()
+        found = [json.loads(line) for line in lines if line.startswith("{")]
+        return [line for line in found if said.items() <= line.items()]
+
+    def numbers(self) -> str:
+        return httpx.get(f"{self.metrics}/metrics").raise_for_status().text
+
+    # Another gateway ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def gateway(self, **settings: str) -> Iterator["OtherGateway"]:
+        """One more gateway in front of the same services, told differently; ended on leaving."""
+        found = ports.free({"http": 0, "metrics": 0})
+        told = credentials.for_gateway(self.plan, "gateway") | {
+            "RAPPORT_LISTEN": f"127.0.0.1:{found['http']}",
+            "RAPPORT_METRICS_LISTEN": f"127.0.0.1:{found['metrics']}",
+            "RAPPORT_REPLICA": f"gateway-{found['http']}",
+            "RAPPORT_DRAIN_SECONDS": "0",
+        }
+        told |= {f"RAPPORT_{name.upper()}": value for name, value in settings.items()}
+        log = self.plan.state.log(f"gateway-{found['http']}")
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "gateway"],
+                env={**outside().inherited, **told},
+                stdout=output,
+                stderr=output,
+            )
+            other = OtherGateway(
+                self.plan,
+                self.password,
+                f"http://127.0.0.1:{found['http']}",
+                f"http://127.0.0.1:{found['metrics']}",
+                process,
+                log,
+            )
+            try:
+                other.until_ready()
+                yield other
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait(PATIENCE)
+
+
+@dataclass(frozen=True)
+class OtherGateway(Store):
+    """A gateway of one test's own."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def until_ready(self) -> None:
+        until = time.monotonic() + PATIENCE
+        while not self.answers("/readyz"):
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until, self.log.read_text()
+            time.sleep(0.02)
+
+    def answers(self, path: str) -> bool:
+        """Whether it says yes there."""
+        try:
+            return httpx.get(f"{self.metrics}{path}").is_success
+        except httpx.TransportError:
+            return False
+
+
+def user() -> str:
+    """The name of somebody nobody knows."""
+    return f"users/{uuid4()}"
