@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         made[name].add_argument("--json", action="store_true")
     made["test"].add_argument("--long", action="store_true", help="with the big property and fault runs")
     made["test"].epilog = "Everything else is for pytest: ./rapport test tests/platform -k clock"
+    made["check"].add_argument("names", nargs="*", metavar="NAME", help="only these")
     made["apply"].add_argument("folder", type=Path)
     made["logs"].add_argument("service", nargs="?", help="only this one's")
     made["logs"].add_argument("-f", "--follow", action="store_true", help="go on with what comes")

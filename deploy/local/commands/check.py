@@ -6,12 +6,13 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 
 from deploy.local.ports import SERVICES
 from deploy.local.settings import Outside
 from deploy.local.state import CLONE
-from deploy.local.terminal import step
+from deploy.local.terminal import LocalError, step
 
 BIN = Path(sys.executable).parent
 GENERATED = CLONE / "protos/gen"
@@ -23,14 +24,31 @@ Found = str  # what is wrong; empty is nothing
 Check = Callable[[], Found]
 
 
-def command(_: Namespace, outside: Outside) -> int:
-    """Every check, a line each; all of them run even when one fails."""
-    environment = {**outside.inherited, "PYTHONPATH": f"{CLONE}:{GENERATED}"}
+def command(asked: Namespace, outside: Outside) -> int:
+    """Every check, or those that are named, a line each; all of them run even when one fails."""
+    checks = every(dict(outside.inherited) | {"PYTHONPATH": f"{CLONE}:{GENERATED}"})
+    for name in asked.names:
+        if name not in checks:
+            raise LocalError(f"there is no check called {name}. There are: {', '.join(checks)}")
+    wanted = {name: checks[name] for name in asked.names} or checks
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        results = list(pool.map(lambda one: timed(*one), wanted.items()))
+    failed = {name: found for name, found in results if found}
+    for name, found in failed.items():
+        print(f"\n{name}\n{found}")
+    print(
+        f"\n{len(failed)} of {len(wanted)} checks failed."
+        if failed
+        else f"\n{len(wanted)} of {len(wanted)} checks hold."
+    )
+    return 1 if failed else 0
 
+
+def every(environment: dict[str, str]) -> dict[str, Check]:
     def tool(*command: object) -> Check:
         return lambda: run(command, environment)
 
-    checks: dict[str, Check] = {
+    return {
         "types": tool(BIN / "mypy", *TOP),
         "lint": tool(BIN / "ruff", "check", "."),
         "format": tool(BIN / "ruff", "format", "--check", "."),
@@ -38,21 +56,11 @@ def command(_: Namespace, outside: Outside) -> int:
         "contracts": tool(BIN / "buf", "lint", DESCRIPTORS, "--path", "rapport", "--config", "protos/buf.yaml"),
         "breaking": lambda: breaking(environment),
         "generated": lambda: generated(environment),
+        "access": access,
         "people": tool(sys.executable, "-m", "chassis.personal_data"),
         "migrations": lambda: migrations(environment),
         "promises": tool(sys.executable, "-m", "tests.promises"),
     }
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        results = list(pool.map(lambda one: timed(*one), checks.items()))
-    failed = {name: found for name, found in results if found}
-    for name, found in failed.items():
-        print(f"\n{name}\n{found}")
-    print(
-        f"\n{len(checks) - len(failed)} of {len(checks)} checks hold."
-        if failed
-        else f"\nAll {len(checks)} checks hold."
-    )
-    return 1 if failed else 0
 
 
 def timed(name: str, check: Check) -> tuple[str, Found]:
@@ -70,6 +78,18 @@ def run(command: Sequence[object], environment: dict[str, str], *, given: bytes 
     if done.returncode == 0:
         return ""
     return (done.stdout + done.stderr).decode(errors="replace").strip() or f"exit {done.returncode}"
+
+
+def access() -> Found:
+    """Whether every method says who may call it."""
+    from chassis.access import NoPolicy, policies
+
+    modules = sorted(path.relative_to(GENERATED) for path in GENERATED.glob("rapport/*/v1/*_pb2.py"))
+    try:
+        policies(*(import_module(".".join(path.with_suffix("").parts)).DESCRIPTOR for path in modules))
+    except NoPolicy as missing:
+        return str(missing)
+    return ""
 
 
 def generated(environment: dict[str, str]) -> Found:
