@@ -218,6 +218,8 @@ def test_what_is_kept_can_be_found_again() -> None:
 def test_the_id_of_a_person_is_a_uuid_and_has_an_index() -> None:
     assert "t.user_id: TEXT. A subject() is a UUID." in problem(ids(), subject(POINTS, "user_id", Text))
     assert "t.user_id: no index begins with it" in problem(ids(), subject(POINTS, "user_id", Uuid, index=False))
+    second = subject("", "user_id", Uuid, primary_key=True), personal(NAME, "x", Text)
+    assert "t.user_id: no index begins with it" in problem(ids(), *second)  # the key begins with the other column
 
 
 def test_a_mark_is_kept_on_a_legal_basis_and_is_nobodys() -> None:
