@@ -36,11 +36,7 @@ def command(asked: Namespace, outside: Outside) -> int:
     failed = {name: found for name, found in results if found}
     for name, found in failed.items():
         print(f"\n{name}\n{found}")
-    print(
-        f"\n{len(failed)} of {len(wanted)} checks failed."
-        if failed
-        else f"\n{len(wanted)} of {len(wanted)} checks hold."
-    )
+    print(f"\n{len(wanted) - len(failed)} of {len(wanted)} checks hold.")
     return 1 if failed else 0
 
 
