@@ -4,7 +4,7 @@ The path has the last word on what it names. What a service finds wrong goes the
 request the caller finds it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -14,7 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message_factory import GetMessageClass
 
-from chassis.refusal import InvalidField, Refused
+from chassis.refusal import InvalidField, Refused, Violation
 from gateway.codec import Codec
 from gateway.diagnosis import READERS
 from gateway.http import Request
@@ -105,9 +105,25 @@ class Binding:
 
     # The way back -------------------------------------------------------------------------------------------------
 
-    def problem(self, said: Refused, request: Request) -> Problem:
-        """What the service refused, each thing where the caller finds it."""
-        return Problem(said, [self.place(request, *violation) for violation in said.violations])
+    def problem(self, said: Refused, request: Request, asked: bytes) -> Problem:
+        """What the service refused of `asked`, each thing where the caller finds it."""
+        violations = said.violations or [Violation(one, said.reason, said.message) for one in self.meant(said, asked)]
+        return Problem(said, [self.place(request, *violation) for violation in violations])
+
+    def meant(self, said: Refused, asked: bytes) -> list[str]:
+        """The field that a refusal speaks of without naming it."""
+        match said.reason:
+            case "PAGE_TOKEN_INVALID":
+                return ["page_token"]
+            case "REQUEST_ID_REUSED":
+                return ["request_id"]
+            case "ETAG_MISMATCH" if self.etag_in is not None:
+                return [f"{self.etag_in}.etag" if self.etag_in else "etag"]
+            case "MALFORMED_NAME":
+                form = form_of(said.metadata.get("pattern", ""))
+                alike = [field for field, text in texts(self.new.FromString(asked)) if form_of(text) == form]
+                return alike if len(alike) == 1 else []
+        return []
 
     def place(self, request: Request, field: str, reason: str, detail: str) -> Error:
         if any(field == path or path.startswith(f"{field}.") for path in self.ways):
@@ -192,6 +208,20 @@ def put(message: Any, way: Sequence[str], value: str) -> None:
     for step in way[:-1]:
         message = getattr(message, step)
     setattr(message, way[-1], value)
+
+
+def texts(message: Any, at: str = "") -> Iterator[tuple[str, str]]:
+    """Every single text in a message, by the path of its field."""
+    for field, value in message.ListFields():
+        if not field.is_repeated and field.message_type is not None:
+            yield from texts(value, f"{at}{field.name}.")
+        elif isinstance(value, str):
+            yield f"{at}{field.name}", value
+
+
+def form_of(name: str) -> str:
+    """users/*/tickets/* of a name, or of its pattern."""
+    return "/".join("*" if place % 2 else part for place, part in enumerate(name.split("/")))
 
 
 def etag_in(header: str) -> str:

@@ -47,7 +47,7 @@ class Codec:
                 if data.count(b"{") + data.count(b"[") > SHALLOW:
                     orjson.loads(data)  # bounds the depth, where the native codec would run out of stack and crash
                 return native.from_json(data).to_binary()
-            except (ValueError, TypeError, RecursionError):
+            except (ValueError, TypeError, OverflowError, RecursionError):
                 raise diagnose(data, message) from None
 
         return encode

@@ -22,6 +22,7 @@ from gateway.contracts import reasons
 from gateway.docs import grouped
 from gateway.http import Handler, Headers, Request, Response
 from gateway.kept import Kept, Shelf
+from gateway.sessions import COOKIE
 
 WEB = Path(__file__).parent / "web"
 # Nothing but our own scripts and styles runs, and nothing is sent anywhere else.
@@ -83,7 +84,8 @@ class Pages:
         except grpc.aio.AioRpcError as error:
             log.warning("faq_unavailable", code=error.code().name, reason=refused(error).reason)
             shelves, unavailable = [], True
-        return self.html("home.html", query=query, shelves=shelves, unavailable=unavailable)
+        has_cookie = bool(request.cookie(COOKIE))  # who has none need not be asked about
+        return self.html("home.html", query=query, shelves=shelves, unavailable=unavailable, has_cookie=has_cookie)
 
     async def shelves(self) -> list[dict[str, Any]]:
         categories = await self.support.ListCategories(support.ListCategoriesRequest(page_size=200))

@@ -63,14 +63,14 @@ class Way:
         except grpc.aio.AioRpcError as error:
             said = refused(error)
             if said.reason != "TOKEN_INVALID" or not metadata or b"authorization" in request.headers:
-                raise self.binding.problem(said, request) from None
+                raise self.binding.problem(said, request, asked) from None
         # The token ended between two looks at the clock, or its session was revoked: identity knows which.
         self.sessions.forget(request.cookie(COOKIE))
         metadata = await self.sessions.metadata(request, is_public=self.is_public)
         try:
             return await self.carried(request, asked, metadata)
         except grpc.aio.AioRpcError as error:
-            raise self.binding.problem(refused(error), request) from None
+            raise self.binding.problem(refused(error), request, asked) from None
 
     async def carried(self, request: Request, asked: bytes, metadata: Metadata) -> Answer:
         if self.is_stream:

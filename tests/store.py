@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import httpx
@@ -34,7 +34,19 @@ from services.identity.tokens import read
 from tests import tokens
 
 PATIENCE = 20.0
+PASSWORD = "brass kettle at dawn"
 CLIENT = {"x-rapport-client": "tests"}
+
+
+class Registered(NamedTuple):
+    """Somebody with an account."""
+
+    user: str
+    email: str
+
+    @property
+    def sign_in(self) -> dict[str, str]:
+        return {"email": self.email, "password": PASSWORD}
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,17 @@ class Store:
     def http(self, **headers: str) -> httpx.AsyncClient:
         """A client that keeps nothing; `headers` go with every request."""
         return httpx.AsyncClient(base_url=self.url, headers=CLIENT | headers, timeout=PATIENCE)
+
+    def register(self, name: str = "ada", *roles: str) -> "Registered":
+        """A new person who can sign in."""
+        email = f"{name}-{uuid4().hex[:12]}@example.org"
+        operator = self.peer("operator") | CLIENT
+        with httpx.Client(base_url=self.url, headers=operator, timeout=PATIENCE) as http:
+            asked = {"user": {"email": email, "displayName": name.capitalize()}, "password": PASSWORD}
+            made = http.post("/v1/users", json=asked).raise_for_status().json()
+            if roles:
+                http.post(f"/v1/{made['name']}:setRoles", json={"roles": roles}).raise_for_status()
+        return Registered(made["name"], email)
 
     # Tokens of people whom identity need not know -----------------------------------------------------------------
 
