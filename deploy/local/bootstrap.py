@@ -165,7 +165,8 @@ def step(name: str, detail: str) -> Iterator[None]:
     if sys.stderr.isatty():
         print(f"   {name:<12} {detail[:49]:<49}    ...", end="\r", file=sys.stderr, flush=True)
     yield
-    say(f" + {name:<12} {detail[:49]:<49} {time.monotonic() - start:6.1f} s")
+    mark = "✔" if sys.stderr.encoding.lower() == "utf-8" else "+"
+    say(f" {mark} {name:<12} {detail[:49]:<49} {time.monotonic() - start:11.1f} s")
 
 
 def say(line: str) -> None:

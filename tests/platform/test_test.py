@@ -1,0 +1,40 @@
+"""`./rapport test` is pytest with what this machine needs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy.local.state import CLONE
+
+
+def test_what_is_given_beside_is_pytests(tmp_path: Path) -> None:
+    (tmp_path / "test_two.py").write_text(
+        "import pytest\n"
+        "def test_short(): ...\n"
+        "@pytest.mark.long\ndef test_long(): ...\n"
+        "@pytest.mark.browser\ndef test_browser(): ...\n"
+    )
+    given = [
+        str(tmp_path),
+        "-n",
+        "0",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(CLONE),
+        "-c",
+        str(CLONE / "pyproject.toml"),
+    ]
+    short = run(*given)
+    assert "1 passed, 2 deselected" in short, short
+    assert "Browser tests are skipped: there is no chromium here." in short
+    assert "2 passed, 1 deselected" in run("--long", *given)
+
+
+def run(*arguments: str) -> str:
+    """What it prints on a machine without a browser."""
+    command = [sys.executable, "-P", "-m", "deploy.local", "test", *arguments]
+    done = subprocess.run(command, env=os.environ | {"PATH": "/nowhere"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
