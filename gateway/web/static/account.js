@@ -1,5 +1,6 @@
-import { get, listen, newKey, patch, post, remove, session } from "./api.js";
-import { field, form, h, problem, when } from "./dom.js";
+import { get, list, patch, post, remove, session } from "./api.js";
+import { card, field, form, h, problem, when } from "./dom.js";
+import { hear, listen, stopListening } from "./facts.js";
 import { orders } from "./orders.js";
 import { points } from "./points.js";
 import { tickets } from "./tickets.js";
@@ -8,92 +9,112 @@ import { tickets } from "./tickets.js";
 class AccountArea extends HTMLElement {
   connectedCallback() {
     document.addEventListener("session", () => this.show());
-    session.load().catch((error) => this.replaceChildren(problem(error)));
+    // Only who came with a cookie can be signed in.
+    if (this.hasAttribute("signed-in")) session.load().then(() => session.current || this.show(), (error) => this.replaceChildren(problem(error)));
+    else this.show();
   }
 
   show() {
-    this.source?.close();
-    if (!session.current) {
-      this.replaceChildren(h("div", { class: "cards" }, signIn(), register()));
-      return;
-    }
-    this.source = listen();
-    const { user } = session.current;
-    this.replaceChildren(h("div", { class: "stack" },
-      h("div", { class: "cards" }, points(user), profile(user)),
-      orders(user),
-      tickets(user),
-      sessions(user),
-    ));
+    const hadFocus = this.contains(document.activeElement);
+    stopListening();
+    this.replaceChildren(session.current ? own(session.current) : h("div", { class: "cards" }, signIn(), register()));
+    if (session.current) listen();
+    const notice = document.getElementById("account-notice");
+    notice.textContent = session.current ? "You are signed in." : this.wasIn ? "You are signed out." : "";
+    this.wasIn = Boolean(session.current);
+    if (hadFocus) document.getElementById("account-title").focus();
   }
 }
 
+function own({ user }) {
+  return h("div", { class: "columns" },
+    h("div", { class: "stack" }, orders(user), tickets(user)),
+    h("div", { class: "stack" }, points(user), profile(user), sessions(user)));
+}
+
 function signIn() {
-  return h("section", { class: "card", "aria-labelledby": "sign-in" }, h("h3", { id: "sign-in" }, "Sign in"), form([
+  return card("Sign in", form([
     field("E-mail", { type: "email", name: "email", required: true, autocomplete: "username", maxlength: 254 }),
     field("Password", { type: "password", name: "password", required: true, autocomplete: "current-password", maxlength: 128 }),
   ], "Sign in", ({ email, password }) => session.signIn(email, password)));
 }
 
 function register() {
-  return h("section", { class: "card", "aria-labelledby": "register" }, h("h3", { id: "register" }, "New here?"), form([
+  return card("New here?", form([
     field("E-mail", { type: "email", name: "email", required: true, autocomplete: "email", maxlength: 254 },
       "We mail you a link to choose a password."),
-  ], "Register", async ({ email }) => {
-    await post("/v1/registrations:begin", { email }, newKey());
+  ], "Register", async ({ email }, key) => {
+    await post("/v1/registrations:begin", { email }, key);
     return "Open the mail we sent you to go on.";
   }));
 }
 
 function profile(user) {
-  const place = h("section", { class: "card", "aria-labelledby": "profile" }, h("h3", { id: "profile" }, "Profile"));
-  get(`/v1/${user}`).then((me) => {
-    const address = me.shippingAddress ?? {};
-    place.append(form([
-      h("p", { class: "note" }, me.email),
-      field("Name", { name: "displayName", value: me.displayName, autocomplete: "name", maxlength: 100 }),
-      h("details", {}, h("summary", {}, "Shipping address"),
-        field("Recipient", { name: "recipient", value: address.recipient, maxlength: 100, autocomplete: "shipping name" }),
-        field("Street and number", { name: "line", value: address.lines?.[0], maxlength: 200, autocomplete: "shipping street-address" }),
-        field("Postal code", { name: "postalCode", value: address.postalCode, maxlength: 20, autocomplete: "shipping postal-code" }),
-        field("City", { name: "city", value: address.city, maxlength: 100, autocomplete: "shipping address-level2" }),
-        field("Country", { name: "regionCode", value: address.regionCode, maxlength: 2, pattern: "[A-Z]{2}", autocomplete: "shipping country" }, "Two letters, such as US."),
-      ),
-      h("details", {}, h("summary", {}, "Business"),
-        field("Kind", { tag: "select", name: "kind", options: [["", "No business"], ["WHOLESALER", "Wholesaler"], ["DROPSHIPPER", "Dropshipper"], ["AFFILIATE", "Affiliate"]] }),
-        field("Company", { name: "company", value: me.business?.company, maxlength: 200, autocomplete: "organization" }),
-        field("Website", { name: "website", type: "url", value: me.business?.website, maxlength: 500 }),
-      ),
-    ], "Save", async (given) => {
-      const changed = { displayName: given.displayName };
-      if (given.line) {
-        changed.shippingAddress = { recipient: given.recipient, lines: [given.line], postalCode: given.postalCode, city: given.city, regionCode: given.regionCode };
-      }
-      if (given.kind) changed.business = { kind: given.kind, company: given.company, website: given.website };
-      me = await patch(`/v1/${user}`, changed, me.etag);
-      return "Saved.";
-    }), h("p", {}, h("button", { class: "quiet", type: "button", onclick: () => session.signOut() }, "Sign out")));
-    place.querySelector("select").value = me.business?.kind ?? "";
-  }).catch((error) => place.append(problem(error)));
+  const place = card("Profile");
+  get(`/v1/${user}`).then((me) => place.append(profileForm(me))).catch((error) => place.append(problem(error)));
   return place;
 }
 
+function profileForm(me) {
+  const kinds = [["", "No business"], ["WHOLESALER", "Wholesaler"], ["DROPSHIPPER", "Dropshipper"], ["AFFILIATE", "Affiliate"]];
+  const kind = field("Kind", { tag: "select", name: "kind", options: kinds });
+  kind.querySelector("select").value = me.business?.kind || "";
+  return form([
+    h("p", { class: "note" }, me.email),
+    field("Name", { name: "displayName", value: me.displayName, autocomplete: "name", maxlength: 100 }),
+    h("details", { class: "answer" }, h("summary", {}, "Shipping address"), address("shipping", me.shippingAddress ?? {})),
+    h("details", { class: "answer" }, h("summary", {}, "Billing address"), address("billing", me.billingAddress ?? {})),
+    h("details", { class: "answer" }, h("summary", {}, "Business"), kind,
+      field("Company", { name: "company", value: me.business?.company, maxlength: 200, autocomplete: "organization" }),
+      field("Website", { name: "website", type: "url", value: me.business?.website, maxlength: 500 })),
+  ], "Save", async (given) => {
+    const changed = { displayName: given.displayName };
+    for (const use of ["shipping", "billing"]) {
+      if (given[`${use}-lines`]) changed[`${use}Address`] = addressOf(use, given);
+    }
+    if (given.kind) changed.business = { kind: given.kind, company: given.company, website: given.website };
+    me = await patch(`/v1/${me.name}`, changed, me.etag);
+    return "Saved.";
+  });
+}
+
+function address(use, { recipient, lines = [], postalCode, city, regionCode }) {
+  const one = (label, name, value, complete, most, hint) =>
+    field(label, { name: `${use}-${name}`, value, maxlength: most, autocomplete: `${use} ${complete}`, pattern: name === "regionCode" ? "[A-Za-z]{2}" : null }, hint);
+  return [
+    one("Recipient", "recipient", recipient, "name", 100),
+    one("Street and number", "lines", lines[0], "address-line1", 200),
+    one("Postal code", "postalCode", postalCode, "postal-code", 20),
+    one("City", "city", city, "address-level2", 100),
+    one("Country", "regionCode", regionCode, "country", 2, "Two letters, such as US."),
+  ];
+}
+
+function addressOf(use, given) {
+  const of = (name) => given[`${use}-${name}`];
+  return { recipient: of("recipient"), lines: [of("lines")], postalCode: of("postalCode"), city: of("city"), regionCode: of("regionCode").toUpperCase() };
+}
+
 function sessions(user) {
-  const list = h("div", {});
-  const place = h("section", { class: "card", "aria-labelledby": "sessions" },
-    h("h3", { id: "sessions" }, "Where you are signed in"), list);
+  const rows = h("ul", { class: "rows" });
   const show = async () => {
-    const { sessions: found } = await get(`/v1/${user}/sessions`);
-    list.replaceChildren(...found.map((one) => h("div", { class: "row" },
-      h("p", {}, `${one.device || "A device"}, since ${when(one.createTime)} `,
-        one.name === session.current?.session && h("span", { class: "badge" }, "this one")),
-      one.name !== session.current?.session && h("button", { class: "quiet", onclick: async () => {
-        await remove(`/v1/${one.name}`);
-        await show();
-      } }, "Sign it out"))));
+    try {
+      const found = await list(`/v1/${user}/sessions`, "sessions");
+      rows.replaceChildren(...found.map(device));
+    } catch (error) {
+      rows.replaceChildren(h("li", {}, problem(error)));
+    }
   };
-  show().catch((error) => list.replaceChildren(problem(error)));
-  return place;
+  const device = (one) => h("li", { class: "row" },
+    h("p", {}, one.device || "A device", " ", one.name === session.current?.session && h("span", { class: "badge" }, "This one"),
+      h("small", {}, "since ", when(one.createTime))),
+    one.name !== session.current?.session && form([], "Sign it out", async () => {
+      await remove(`/v1/${one.name}`);
+      await show();
+    }, { class: "quiet" }));
+  hear("rapport.identity.", show)();
+  const leave = form([], "Sign out here", () => session.signOut(), { class: "quiet" });
+  return card("Where you are signed in", h("div", { class: "bounded", tabindex: "0", role: "region", "aria-label": "Devices" }, rows), leave);
 }
 
 customElements.define("account-area", AccountArea);

@@ -6,30 +6,43 @@ import { field, form, h } from "./dom.js";
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 history.replaceState(null, "", location.pathname);
 
+const incomplete = (again) => [
+  h("p", {}, "This address is not whole. Open the link in our mail as it is, or ask for a new one."),
+  h("p", {}, h("a", { href: again }, "Ask for a new link")),
+];
+
 class CompleteRegistration extends HTMLElement {
   connectedCallback() {
-    this.replaceChildren(form([
-      field("Your name", { name: "displayName", autocomplete: "name", maxlength: 100 }),
+    this.replaceChildren(...(token ? [this.form(), h("p", { class: "hint" }, "The link has ended? ", h("a", { href: "/#account" }, "Ask for a new one"), ".")] : incomplete("/#account")));
+  }
+
+  form() {
+    return form([
+      field("Your name", { name: "displayName", autocomplete: "name", maxlength: 100 }, "What we call you by, if you like."),
       field("Choose a password", { name: "password", type: "password", required: true, minlength: 8, maxlength: 128, autocomplete: "new-password" }, "At least 8 characters. A few unusual words are strong and easy to remember."),
-      field("A photo, if you like", { name: "photo", type: "file", accept: "image/jpeg,image/png,image/webp" }),
+      field("A photo, if you like", { name: "photo", type: "file", accept: "image/jpeg,image/png,image/webp" }, "At most 256 KiB."),
     ], "Create my account", async ({ displayName, password, photo }) => {
       const user = await post("/v1/registrations:complete", { token, displayName, password, photo: await base64(photo) });
       await session.signIn(user.email, password);
       location.assign("/#account");
-    }));
+    });
   }
 }
 
 class ConfirmSubscription extends HTMLElement {
   connectedCallback() {
-    this.replaceChildren(form([], "Confirm my subscription", async () => {
+    this.replaceChildren(...(token ? [this.form(), h("p", {}, h("a", { href: "/#account" }, "To your account"))] : incomplete("/#subscribe")));
+  }
+
+  form() {
+    return form([], "Confirm my subscription", async () => {
       const told = await post("/v1/subscriptions:confirm", { token });
       return {
         GRANTED: `You are subscribed, and ${told.bonusPoints} R points are yours.`,
         ALREADY_GRANTED: "You are subscribed. You had your welcome points before.",
         CLAIM_WAITING: "You are subscribed. Register with the same address within 30 days to get your R points.",
       }[told.bonus] ?? "You are subscribed.";
-    }), h("p", {}, h("a", { href: "/#account" }, "To your account")));
+    });
   }
 }
 

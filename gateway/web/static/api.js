@@ -19,11 +19,12 @@ async function call(method, path, body, headers = {}) {
   } catch {
     throw new Refused({ detail: "We cannot be reached. Check your connection and try again.", reason: "OFFLINE" });
   }
-  if (response.status === 204) return null;
-  const text = await response.text();
-  const answer = text ? JSON.parse(text) : {};
-  if (!response.ok) throw new Refused(answer);
-  return answer;
+  if (response.ok) return response.status === 204 ? null : response.json();
+  const problem = response.headers.get("content-type")?.includes("json") ? await response.json() : {
+    status: response.status, detail: "That did not work just now. Please try again in a moment.", requestId: response.headers.get("x-request-id"),
+  };
+  if (["SIGN_IN_NEEDED", "TOKEN_INVALID"].includes(problem.reason) && path !== "/session") session.become(null);
+  throw new Refused(problem);
 }
 
 export const get = (path) => call("GET", path);
@@ -33,34 +34,39 @@ export const patch = (path, body, etag) => call("PATCH", path, body, etag ? { "i
 export const post = (path, body = {}, key) => call("POST", path, body, key ? { "idempotency-key": key } : {});
 export const newKey = () => crypto.randomUUID();
 
-// Who is signed in, for every component; `null` for nobody.
+// All of a list, page after page, up to a bound.
+export async function list(path, field, most = 1000) {
+  const found = [];
+  let token = "";
+  do {
+    const page = await get(`${path}?pageSize=200&pageToken=${encodeURIComponent(token)}`);
+    found.push(...page[field]);
+    token = page.nextPageToken;
+  } while (token && found.length < most);
+  return found;
+}
+
+// Who is signed in, for every component: `null` for nobody, and a "session" event when that changes.
 export const session = {
-  current: undefined,
+  current: null,
+  become(person) {
+    const changed = person?.session !== this.current?.session;
+    this.current = person;
+    if (changed) document.dispatchEvent(new CustomEvent("session"));
+  },
   async load() {
     try {
-      this.current = await get("/session");
+      this.become(await get("/session"));
     } catch (error) {
       if (error.status !== 401) throw error;
-      this.current = null;
+      this.become(null);
     }
-    document.dispatchEvent(new CustomEvent("session"));
   },
   async signIn(email, password) {
-    this.current = await post("/session", { email, password });
-    document.dispatchEvent(new CustomEvent("session"));
+    this.become(await post("/session", { email, password }));
   },
   async signOut() {
     await remove("/session");
-    this.current = null;
-    document.dispatchEvent(new CustomEvent("session"));
+    this.become(null);
   },
 };
-
-// The person's own events. The browser reconnects by itself and says where it was: nothing is missed or heard twice.
-export function listen() {
-  const source = new EventSource("/events");
-  source.addEventListener("fact", (event) => {
-    document.dispatchEvent(new CustomEvent("fact", { detail: JSON.parse(event.data) }));
-  });
-  return source;
-}

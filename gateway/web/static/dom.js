@@ -1,4 +1,5 @@
 // Elements built in code: text is always text, never markup.
+import { newKey } from "./api.js";
 
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -11,45 +12,74 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-let fields = 0;
+let made = 0;
+const newId = () => `made-${++made}`;
+
+export function card(title, ...children) {
+  const id = newId();
+  return h("section", { class: "card", "aria-labelledby": id }, h("h3", { id }, title), ...children);
+}
 
 export function field(label, attributes = {}, hint = "") {
-  const id = `field-${++fields}`;
-  const tag = attributes.tag ?? "input";
-  const { tag: _, options, ...rest } = attributes;
+  const id = newId();
+  const { tag = "input", options = [], ...rest } = attributes;
   const control = h(tag, { id, ...rest, "aria-describedby": hint ? `${id}-hint` : null },
-    (options ?? []).map(([value, text]) => h("option", { value }, text)));
+    options.map(([value, text]) => h("option", { value }, text)));
   return h("div", { class: "field" }, h("label", { for: id }, label), control, hint && h("p", { class: "hint", id: `${id}-hint` }, hint));
 }
 
-// A form that says what went wrong beside the button, and cannot be sent twice at once.
-export function form(children, button, send, attributes = {}) {
-  const said = h("div", { role: "status", "aria-live": "polite" });
-  const submit = h("button", { class: attributes.class }, button);
-  const made = h("form", { novalidate: false, onsubmit: async (event) => {
+// A form that says beside its button what came of it, and cannot be sent twice at once. `send` gets what was filled in
+// and the key of this intention, which is another one as soon as anything is changed.
+export function form(children, button, send, { class: kind, beside, inline } = {}) {
+  const said = h("div", { class: "said", role: "status" });
+  const submit = h("button", { class: kind }, button);
+  let key = newKey();
+  const element = h("form", { class: inline && "inline", oninput: () => { key = newKey(); }, onsubmit: async (event) => {
     event.preventDefault();
-    submit.disabled = true;
+    if (submit.getAttribute("aria-disabled")) return;
+    submit.setAttribute("aria-disabled", "true"); // `disabled` would lose the focus
     said.replaceChildren();
+    for (const control of element.elements) control.removeAttribute("aria-invalid");
     try {
-      const done = await send(Object.fromEntries(new FormData(made)), made);
+      const done = await send(Object.fromEntries(new FormData(element)), key);
+      key = newKey();
       if (done) said.replaceChildren(h("p", { class: "done" }, done));
     } catch (error) {
       said.replaceChildren(problem(error));
+      for (const { pointer = "" } of error.errors ?? []) {
+        element.elements[pointer.split("/").at(-1)]?.setAttribute("aria-invalid", "true");
+      }
     } finally {
-      submit.disabled = false;
+      submit.removeAttribute("aria-disabled");
     }
-  } }, ...children, submit, said);
-  return made;
+  } }, ...children, h("div", { class: "actions" }, submit, beside), said);
+  return element;
+}
+
+// A dialog over the page: Esc closes it, and the focus goes back to where it was.
+export function dialog(title, ...children) {
+  const id = newId();
+  const element = h("dialog", { "aria-labelledby": id, onclose: () => element.remove() }, h("h2", { id, tabindex: "-1" }, title), ...children);
+  document.body.append(element);
+  element.showModal();
+  return element;
+}
+
+export function closer(text) {
+  return h("button", { class: "quiet", type: "button", onclick: ({ target }) => target.closest("dialog").close() }, text);
 }
 
 export function problem(error) {
-  const details = (error.errors ?? []).map((one) => one.detail).join(" ");
-  return h("p", { class: "error" }, error.detail ?? "That did not work.", details ? ` ${details}` : "",
-    error.requestId && h("small", {}, `If you ask us about it: ${error.requestId}`));
+  if (!("reason" in error || "status" in error || "detail" in error)) console.error(error); // a mistake of ours
+  const details = (error.errors ?? []).map((one) => one.detail).filter((text) => text !== error.detail);
+  return h("p", { class: "error" }, [error.detail ?? "That did not work.", ...details].join(" "),
+    error.requestId && h("small", {}, "If you ask us about it, quote ", h("code", {}, error.requestId)));
 }
 
+const MOMENT = { weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit" };
+
 export function when(time) {
-  return new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit" }).format(new Date(time));
+  return h("time", { datetime: time }, new Intl.DateTimeFormat(undefined, MOMENT).format(new Date(time)));
 }
 
 export function money(amount) {
@@ -59,6 +89,6 @@ export function money(amount) {
 }
 
 export function words(constant) {
-  const text = constant.replaceAll("_", " ").toLowerCase();
-  return text[0].toUpperCase() + text.slice(1);
+  const text = constant.replaceAll(/[_.]/g, " ").toLowerCase();
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

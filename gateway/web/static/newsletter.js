@@ -8,26 +8,23 @@ class NewsletterForm extends HTMLElement {
   }
 
   async show() {
-    if (session.current) {
-      try {
-        const told = await get(`/v1/${session.current.user}/subscription`);
-        if (told.state === "CONFIRMED") {
-          this.replaceChildren(h("p", { class: "done" }, "You are subscribed. Thank you!"));
-          return;
-        }
-      } catch (error) {
-        if (error.status !== 404) throw error;
-      }
-    }
-    this.replaceChildren(form(
-      [field("Your e-mail address", { type: "email", name: "email", required: true, autocomplete: "email", maxlength: 254 })],
+    const person = session.current;
+    const [subscribed, email] = person ? await Promise.all([isSubscribed(person.user), addressOf(person.user)]) : [false, ""];
+    if (person !== session.current) return; // somebody else is here meanwhile
+    this.replaceChildren(subscribed ? h("p", { class: "done" }, "You are subscribed. Thank you!") : form(
+      [field("Your e-mail address", { type: "email", name: "email", value: email, required: true, autocomplete: "email", maxlength: 254 })],
       "Subscribe",
-      async ({ email }) => {
-        await post("/v1/subscriptions:begin", { email });
+      async (given) => {
+        await post("/v1/subscriptions:begin", given);
         return "Almost done: open the mail we sent you and confirm.";
       },
+      { inline: true },
     ));
   }
 }
+
+// Where either cannot be told, the form is there all the same.
+const isSubscribed = (user) => get(`/v1/${user}/subscription`).then(({ state }) => state === "CONFIRMED", () => false);
+const addressOf = (user) => get(`/v1/${user}`).then(({ email }) => email, () => "");
 
 customElements.define("newsletter-form", NewsletterForm);
