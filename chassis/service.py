@@ -191,7 +191,7 @@ async def whole(service: Service, settings: ServiceSettings) -> Service:
     if not service.holder:
         return service
     tables = tables_of([service.metadata, chassis_metadata])
-    schedule = load_schedule()
+    schedule = load_schedule(settings.retention) if settings.retention else load_schedule()
     holder = Holder(service.name, tables, service.sessions, service.clock, schedule, before=service.before_erasure)
     await in_the_end(partial(holder.verify, service.contracts))
     return replace(

@@ -64,6 +64,7 @@ class ServiceSettings:
     smtp_url: str = ""  # smtp://host:port, or smtps://user@host:port
     smtp_password: Secret = UNSET
     mail_from: str = ""  # the address mail comes from
+    retention: str = ""  # the store's retention schedule; without it, the one in deploy/store
     test_clock: str = ""  # the platform's clock file, locally and in tests; without it the system's time
 
 
