@@ -33,7 +33,7 @@ class Message:
             "to": self.recipients,
             "from": self.mail["From"],
             "subject": self.mail["Subject"],
-            "date": self.mail["Date"],
+            "date": str(self.mail["Date"] or ""),
             "headers": {name: str(value) for name, value in self.mail.items()},
             "text": text,
             "html": self.body("html"),
