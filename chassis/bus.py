@@ -170,7 +170,8 @@ async def connected(settings: HasNats) -> AsyncIterator[Bus]:
         await bus.close()
 
 
-def is_cancelled() -> bool:
-    """Whether this task is to end, though nats-py has made the error of a closed connection of it."""
+def heed() -> None:
+    """End this task if it was told to: nats-py, and asyncio.wait_for beneath it, may have kept that to themselves."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

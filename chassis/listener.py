@@ -22,7 +22,7 @@ from nats.errors import Error as NatsError
 from rapport.annotations.v1.errors_pb2 import EVENT_UNDECODABLE, ErrorReason
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis.bus import Bus, is_cancelled
+from chassis.bus import Bus, heed
 from chassis.consumer import Handler
 from chassis.database import Sessions, sqlstate
 from chassis.dead_letters import bury
@@ -91,11 +91,11 @@ class Listener:
                 try:
                     inbox = inbox or await self.bus.client.subscribe(self.bus.client.new_inbox())
                     if self.bus.connected and await self.pull(inbox):
+                        heed()
                         continue
                 except (NatsError, TimeoutError, ConnectionError) as error:
-                    if is_cancelled():
-                        raise asyncio.CancelledError from error
                     log.debug("listener_waits", consumer=self.name, kind=type(error).__name__)
+                heed()
                 await asyncio.sleep(PAUSE)
         finally:
             if inbox and self.bus.connected:
@@ -143,6 +143,7 @@ class Listener:
                 if status not in ("404", "408"):
                     log.warning("pull_ended", consumer=self.name, status=status)
                 return status in ("404", "408")
+            heed()
         return True
 
     def hand_out(self, arrived: Msg) -> None:

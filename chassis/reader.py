@@ -10,6 +10,7 @@ tells when there is something new. After a break it goes on where it was, so an 
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,7 +20,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from chassis.bus import Bus, is_cancelled
+from chassis.bus import Bus, heed
 from chassis.envelope import Envelope, from_stream
 from chassis.streams import Durable
 from chassis.subjects import stream_of
@@ -80,9 +81,8 @@ class Reading:
                     hints = hints or await self.bus.client.subscribe(self.filter, cb=self.on_hint)
                     found = await self.next_batch()
                 except (NatsError, ConnectionError, TimeoutError) as error:
-                    if is_cancelled():
-                        raise asyncio.CancelledError from error
                     log.debug("reader_waits", kind=type(error).__name__)
+                heed()
                 for event in found:
                     await heard.put(event)
                 if len(found) < BATCH:
@@ -177,6 +177,10 @@ async def follow(bus: Bus, durable: Durable) -> AsyncGenerator[Envelope, None]:
         try:
             (message,) = await subscription.fetch(1, timeout=PATIENCE)
         except (NatsError, TimeoutError, ConnectionError):
+            heed()
             continue
+        heed()
         yield from_stream(message)
-        await message.ack_sync(timeout=PATIENCE)
+        with suppress(NatsError, TimeoutError):  # it comes again
+            await message.ack_sync(timeout=PATIENCE)
+        heed()
