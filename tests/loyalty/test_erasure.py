@@ -10,8 +10,10 @@ from rapport.holder.v1.holder_pb2_grpc import HolderServiceStub
 from rapport.loyalty.v1 import loyalty_pb2 as pb
 from rapport.loyalty.v1.events_pb2 import PointsEarned, PointsReversed
 from rapport.privacy.v1.events_pb2 import ErasureOrdered
+from sqlalchemy import text
 
 from chassis.time import timestamp
+from tests.chassis.events import until
 from tests.loyalty.conftest import World
 from tests.loyalty.test_orders import cancelled, paid, refunded
 from tests.world import as_service, refused
@@ -118,9 +120,19 @@ async def test_a_late_order_of_the_erased_is_booked_to_nobody(world: World, know
 async def test_the_late_facts_of_an_erased_persons_order_meet_on_one_account(world: World) -> None:
     ada = world.person()
     await erase(world, ada)
-    await asyncio.gather(
-        *(world.hears(one) for one in (refunded(world, ada, 40), cancelled(world, ada), paid(world, ada, 40)))
-    )
+    facts = refunded(world, ada, 40), cancelled(world, ada), paid(world, ada, 40)
+    async with world.sessions.begin() as session:
+        # Whoever looks for the account of order 1001 waits here, so that all three look at once.
+        await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('1001', 0))"))
+        heard = asyncio.gather(*map(world.hears, facts))
+
+        async def all_wait() -> bool:
+            return await world.ask_database(
+                "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND NOT granted"
+            ) == [(1,)] * len(facts)
+
+        await until(all_wait)
+    await heard
     told = await world.books()
     assert told.balanced, told.findings
     assert (told.totals["issued"], told.totals["reversed"]) == (40, 40)

@@ -4,6 +4,7 @@ from uuid import uuid4
 import pytest
 from google.protobuf.json_format import MessageToDict
 from rapport.loyalty.v1 import loyalty_pb2 as pb
+from rapport.loyalty.v1.events_pb2 import PointsEarned
 from sqlalchemy.exc import DBAPIError
 
 from chassis.database import sqlstate
@@ -27,6 +28,7 @@ async def test_the_same_request_at_once_is_one_movement(world: World) -> None:
     told = await asyncio.gather(*(world.earn(ada, 10, key) for _ in range(20)))
     assert len({one.name for one in told}) == 1
     assert await world.balance(ada) == (10, 0)
+    assert len(await world.stated(PointsEarned)) == 1
 
 
 @pytest.mark.parametrize("other", ["points", "person"])
@@ -41,13 +43,16 @@ async def test_another_request_under_the_same_id_is_refused(world: World, other:
 
 async def test_many_at_once_for_one_person_leave_one_line_of_balances(world: World) -> None:
     ada = world.person()
-    await asyncio.gather(*(world.earn(ada, points) for points in range(1, 31)))
+    await world.earn(ada, 10)
+    await asyncio.gather(
+        *(world.earn(ada, points) for points in range(1, 31)), *(world.spend(ada, points) for points in range(1, 11))
+    )
     rows = list(reversed(await world.movements(ada)))
     balance = 0
     for row in rows:
         balance += row.points
         assert row.balance_after == balance
-    assert await world.balance(ada) == (465, 0)
+    assert await world.balance(ada) == (420, 0)
     assert (await world.books()).balanced
 
 

@@ -63,6 +63,8 @@ async def test_a_refund_goes_by_the_rules_that_the_order_earned_by(world: World)
     await world.hears(paid(world, ada, 50))
     world.advance(hours=1)
     await world.set_rules(per_unit=2)
+    await world.hears(refunded(world, ada, 20))
+    assert await world.balance(ada) == (30, 0)
     await world.hears(refunded(world, ada, 50))
     assert await world.balance(ada) == (0, 0)
 
