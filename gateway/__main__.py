@@ -58,11 +58,12 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
         clock = clock_from(settings)
         revoked = Revocations(clock)
         following = asyncio.create_task(follow(line, revoked), name="revocations")
-        stack.callback(following.cancel)
+        stack.push_async_callback(end, following)
 
         codec, identity = Codec(), IdentityServiceStub(channels["identity"])
         sessions = Sessions(identity, clock, revoked, settings.origin)
-        carried = list(ways([Backend(CONTRACTS[name], channels[name]) for name in CONTRACTS], sessions, codec))
+        backends = [Backend(CONTRACTS[name], channels[name]) for name in CONTRACTS]
+        carried = list(ways(backends, sessions, codec, settings.patience_seconds))
         browser = Browser(identity, sessions, codec)
         facts = Facts(line, sessions, codec, events(), heartbeat=settings.heartbeat_seconds)
         pages = Pages(
@@ -82,6 +83,11 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
         ]
         app = App(endpoints, settings.origins, SECURE if settings.origin.startswith("https:") else [])
         yield Gateway(app, facts.ending, [line.ended, following])
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def open_channel(settings: Settings, name: str) -> grpc.aio.Channel:

@@ -18,7 +18,7 @@ from gateway.codec import Codec
 from gateway.http import Request, Response
 from gateway.problems import of_body
 from gateway.sessions import CLEARED, COOKIE, MONTH, SET, Person, Sessions
-from gateway.transcoder import PATIENCE, PLAIN
+from gateway.transcoder import PLAIN
 
 
 class Browser:
@@ -33,7 +33,7 @@ class Browser:
         asked = pb.CreateSessionRequest.FromString(self.read(await request.json() or b"{}"))
         asked.user_agent = request.header(b"user-agent")[:1000]
         try:
-            made = await self.identity.CreateSession(asked, timeout=PATIENCE)
+            made = await self.identity.CreateSession(asked)
         except grpc.aio.AioRpcError as error:
             raise of_body(error, pb.CreateSessionRequest.DESCRIPTOR) from None
         if earlier := request.cookie(COOKIE):

@@ -26,6 +26,7 @@ class Settings:
     replica: str = field(default_factory=socket.gethostname)
     log_format: Literal["json", "text"] = "json"
     drain_seconds: float = 5.0  # between saying "not ready" and closing: as long as the network takes to believe it
+    patience_seconds: float = 10.0  # that a browser is kept waiting for a service
     heartbeat_seconds: float = 15.0  # on a stream of events: proxies close what is silent for long
     test_clock: str = ""  # the platform's clock file, locally and in tests
     store: str = "R store"  # its name, on every page

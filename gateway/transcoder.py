@@ -17,7 +17,6 @@ from gateway.http import Answer, Headers, Request, Response, Stream, Write
 from gateway.routes import Rule, rules
 from gateway.sessions import COOKIE, Sessions
 
-PATIENCE = 10.0  # seconds that a browser is kept waiting for an answer
 LONGEST = 300.0  # seconds that a download may take
 JSON = (b"content-type", b"application/json")
 PLAIN: Headers = [JSON, (b"cache-control", b"no-store")]
@@ -31,19 +30,21 @@ class Backend:
     channel: grpc.aio.Channel
 
 
-def ways(backends: Sequence[Backend], sessions: Sessions, codec: Codec) -> "Iterator[Way]":
+def ways(backends: Sequence[Backend], sessions: Sessions, codec: Codec, patience: float) -> "Iterator[Way]":
     """The way to every method that may be called over HTTP."""
     for backend in backends:
         for rule in rules(backend.contracts):
-            yield Way(rule, codec, backend.channel, sessions)
+            yield Way(rule, codec, backend.channel, sessions, patience)
 
 
 class Way:
     """How one method is asked."""
 
-    def __init__(self, rule: Rule, codec: Codec, channel: grpc.aio.Channel, sessions: Sessions) -> None:
+    def __init__(
+        self, rule: Rule, codec: Codec, channel: grpc.aio.Channel, sessions: Sessions, patience: float
+    ) -> None:
         gives = rule.method.output_type
-        self.rule, self.sessions = rule, sessions
+        self.rule, self.sessions, self.patience = rule, sessions, patience
         self.binding = Binding(rule, codec)
         self.is_public = rule.method.GetOptions().Extensions[access_option].public
         self.is_stream, self.is_content = rule.method.server_streaming, gives.full_name == HttpBody.DESCRIPTOR.full_name
@@ -75,7 +76,7 @@ class Way:
     async def carried(self, request: Request, asked: bytes, metadata: Metadata) -> Answer:
         if self.is_stream:
             return await self.download(request, asked, metadata)
-        told: bytes = await self.call(asked, timeout=PATIENCE, metadata=metadata)
+        told: bytes = await self.call(asked, timeout=self.patience, metadata=metadata)
         if self.is_content:
             content = HttpBody.FromString(told)
             return Response(content.data, headers=kind_of(content))
