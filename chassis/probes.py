@@ -31,23 +31,35 @@ FAILED = Answer(b"That did not work; the log says more.\n", "500 Internal Server
 async def answering(listen: str, routes: Mapping[str, Route]) -> AsyncIterator[int]:
     """Answer `routes` ("GET /healthz") at host:port until the block is left; gives the port."""
 
-    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-                async with asyncio.timeout(SECONDS):
-                    head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(written(await answer(head, routes)))
-                async with asyncio.timeout(SECONDS):
-                    await writer.drain()
-        finally:
-            writer.close()
+    meeting: set[asyncio.Task[None]] = set()
+
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(meet(reader, writer, routes), name="probe")
+        meeting.add(task)
+        task.add_done_callback(meeting.discard)
 
     host, _, port = listen.rpartition(":")
-    server = await asyncio.start_server(meet, host.strip("[]"), int(port), limit=MOST_BYTES, reuse_address=True)
+    server = await asyncio.start_server(begin, host.strip("[]"), int(port), limit=MOST_BYTES, reuse_address=True)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for task in list(meeting):
+            task.cancel()
+        await asyncio.gather(*meeting, return_exceptions=True)
+
+
+async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, routes: Mapping[str, Route]) -> None:
+    with suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        try:
+            async with asyncio.timeout(SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(written(await answer(head, routes)))
+            async with asyncio.timeout(SECONDS):
+                await writer.drain()
+        finally:
+            writer.close()
+            await writer.wait_closed()
 
 
 async def answer(head: bytes, routes: Mapping[str, Route]) -> Answer:

@@ -271,7 +271,8 @@ def timely(clock: Clock, settle: Callable[[], Awaitable[int]]) -> dict[str, Rout
     async def settle_all() -> Answer:
         try:
             work = await settle()
-        except (TimeoutError, NatsError):
+        except (TimeoutError, NatsError) as error:
+            log.warning("not_settled", kind=type(error).__name__)
             return told("not settled", ok=False)
         return Answer(orjson.dumps({"now": clock(), "work": work}), kind="application/json")
 

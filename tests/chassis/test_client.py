@@ -73,6 +73,12 @@ async def test_a_call_waits_as_long_as_it_is_told_to() -> None:
         assert 8 < float((await stub.Ask(Question(), timeout=9)).text) < 9.1
 
 
+async def test_a_call_may_be_told_to_end_earlier_than_that() -> None:
+    async with calling(left) as stub:
+        deadline.set_left(9)
+        assert 1 < float((await stub.Ask(Question(), timeout=2)).text) < 2.1
+
+
 @pytest.mark.parametrize("asked", [None, 9])
 async def test_a_call_ends_before_the_one_it_is_made_for(asked: float | None) -> None:
     async with calling(left) as stub:

@@ -1,7 +1,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,21 +16,28 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
+from rapport.holder.v1.holder_pb2 import DescribeHoldingsRequest
+from rapport.holder.v1.holder_pb2_grpc import HolderServiceStub
 from rapport.identity.v1.events_pb2 import SessionRevoked, UserDeleted, UserDeletionRequested
-from sqlalchemy import MetaData
+from sqlalchemy import Column, MetaData, Table, Text, Uuid
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.access import NoPolicy
 from chassis.client import channel
-from chassis.database import Sessions
+from chassis.consumer import Arrival, on
+from chassis.database import Sessions, connect
 from chassis.jobs import Job
 from chassis.outbox import publish
+from chassis.personal_data.holdings import Undeclared
+from chassis.personal_data.tombstone import Unguarded
 from chassis.probes import answering
 from chassis.service import Served, Service, routes, serving, under_way
 from chassis.settings import Secret, ServiceSettings, SettingsError
-from chassis.streams import Party, prepare
+from chassis.streams import Durable, Party, prepare
+from chassis.subjects import filter_of, stream_of
 from chassis.time import TestClock, timestamp
 from tests import tokens
-from tests.chassis.oracle import FILE, Oracle, Question, Stub, contract, echo, servicer
+from tests.chassis.oracle import FILE, PEERS, PRIVACY, Oracle, Question, Stub, contract, echo, servicer
 from tests.chassis.test_rpc import refusal_of
 from tests.tokens import as_user
 
@@ -86,8 +93,10 @@ async def asked(port: int, request: str) -> tuple[int, str]:
     """What the process answers over HTTP."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request.encode("latin-1"))
-    head, _, body = (await asyncio.wait_for(reader.read(), 10)).decode().partition("\r\n\r\n")
-    writer.close()
+    with suppress(ConnectionError):
+        head, _, body = (await asyncio.wait_for(reader.read(), 80)).decode().partition("\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
     return int(head.split()[1]) if head else 0, body
 
 
@@ -144,6 +153,41 @@ async def test_a_service_with_a_method_that_has_no_policy_does_not_start(
     with pytest.raises(NoPolicy, match=r"silent\.Oracle\.Consult"):
         async with serving(composed(sessions, clock, contracts=[FILE, silent]), settings):
             pass
+
+
+async def test_a_service_with_a_table_that_says_nothing_of_people_does_not_start(
+    sessions: Sessions, clock: TestClock, settings: ServiceSettings
+) -> None:
+    metadata = MetaData()
+    Table("diary", metadata, Column("id", Uuid, primary_key=True), Column("page", Text))
+    with pytest.raises(Undeclared, match=r"diary\.page"):
+        async with serving(composed(sessions, clock, holder=True, metadata=metadata), settings):
+            pass
+
+
+async def test_a_service_without_the_guards_of_its_tables_does_not_start(
+    database: str, clock: TestClock, settings: ServiceSettings
+) -> None:
+    engine, empty = connect(database, name="tests")
+    with pytest.raises(Unguarded):
+        async with serving(composed(empty, clock, holder=True), settings):
+            pass
+    await engine.dispose()
+
+
+async def test_a_service_answers_for_the_people_it_holds(
+    sessions: Sessions, clock: TestClock, settings: ServiceSettings
+) -> None:
+    peers = settings.peers
+    peers.write_text(json.dumps(PEERS))
+    async with (
+        serving(composed(sessions, clock, holder=True), settings) as served,
+        grpc.aio.insecure_channel(f"127.0.0.1:{served.port}") as line,
+    ):
+        holder = HolderServiceStub(line)
+        said = await holder.DescribeHoldings(DescribeHoldingsRequest(), metadata=PRIVACY)
+        assert "mail.recipient" in [one.column for one in said.holdings]
+        assert (await refusal_of(holder.DescribeHoldings(DescribeHoldingsRequest()))).reason == "SIGN_IN_NEEDED"
 
 
 @pytest.mark.parametrize(
@@ -236,9 +280,13 @@ async def test_without_a_test_clock_nobody_can_ask_for_the_time(
 async def streams(url: str) -> AsyncIterator[None]:
     """Identity's stream, as an operator lays it out."""
     client = await nats_client.connect(url)
-    await prepare(client.jetstream(), [Party("identity", ["rapport.identity.v1"])])
-    yield
-    await client.close()
+    try:
+        hears = Durable("oracle-note", stream_of("rapport.identity.v1"), filter_of(SessionRevoked))
+        parties = [Party("identity", ["rapport.identity.v1"]), Party("oracle", durables=[hears])]
+        await prepare(client.jetstream(), parties)
+        yield
+    finally:
+        await client.close()
 
 
 def session_revoked(session: UUID, now: datetime) -> Message:
@@ -294,21 +342,31 @@ async def test_what_is_due_is_done_at_once_when_asked(
             await publish(transaction, session_revoked(uuid4(), now))
         return 1
 
-    work = [Job("revoke", timedelta(hours=1), revoke)]
-    async with (
-        streams(nats),
-        serving(composed(sessions, clock, jobs=work), replace(settings, nats_url=nats)) as served,
-    ):
+    noted: list[str] = []
+
+    @on(SessionRevoked)
+    async def note(session: AsyncSession, event: SessionRevoked, about: Arrival) -> None:
+        noted.append(event.user)
+
+    service = composed(sessions, clock, jobs=[Job("revoke", timedelta(hours=1), revoke)], consumers=[note])
+    async with streams(nats), serving(service, replace(settings, nats_url=nats)) as served:
+        await got(served.probes, "/settle", "POST")  # what other tests have left in the stream
         assert json.loads((await got(served.probes, "/settle", "POST"))[1])["work"] == 0
+        noted.clear()
         due[0] = clock()
-        client = await nats_client.connect(nats)
-        heard = await client.subscribe("rapport.identity.v1.>")
-        await client.flush()
         status, body = await got(served.probes, "/settle", "POST")
-        assert (status, json.loads(body)["work"]) == (200, 1)
-        await client.flush()
-        assert heard.pending_msgs == 1  # it had gone out before the answer came
-        await client.close()
+        assert (status, json.loads(body)["work"]) == (200, 2)  # stated, and heard
+        assert noted == [f"users/{ADA}"]
+
+
+async def test_while_nats_is_away_nothing_has_settled(
+    sessions: Sessions, clock: TestClock, settings: ServiceSettings
+) -> None:
+    @on(SessionRevoked)
+    async def note(session: AsyncSession, event: SessionRevoked, about: Arrival) -> None: ...
+
+    async with serving(composed(sessions, clock, consumers=[note]), settings) as served:
+        assert (await got(served.probes, "/settle", "POST"))[0] == 503
 
 
 async def test_a_part_that_fails_ends_the_service() -> None:
