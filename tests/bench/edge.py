@@ -89,7 +89,7 @@ def gateway(backend: int, folder: Path) -> Iterator[tuple[int, int]]:
         "RAPPORT_NATS_URL": "nats://127.0.0.1:9",
         "RAPPORT_NATS_USER": "",
         "RAPPORT_DRAIN_SECONDS": "0",
-        **{f"RAPPORT_{name}_FILE": str(secret) for name in ("NATS_PASSWORD", "SERVICE_TOKEN", "FORM_KEY")},
+        **{f"RAPPORT_{name}_FILE": str(secret) for name in ("NATS_PASSWORD", "SERVICE_TOKEN")},
         **{
             f"RAPPORT_{name}_TARGET": f"ipv4:127.0.0.1:{backend}"
             for name in ("IDENTITY", "SUPPORT", "PRIVACY", "LOYALTY")
