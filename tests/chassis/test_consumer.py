@@ -6,6 +6,7 @@ import random
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import consumer, inbox, listener, streams
 from chassis.database import Sessions
 from chassis.envelope import headers
-from chassis.outbox import uuid7
+from chassis.outbox import republish, uuid7
 from chassis.refusal import InvalidField
 from chassis.telemetry import exposition, span
 from chassis.time import moment
@@ -505,3 +506,22 @@ async def test_the_inbox_remembers_longer_than_a_stream(sessions: Sessions) -> N
             )
     assert await inbox.forget_old_notes.work(sessions, datetime.now(UTC) + timedelta(days=400)) == 1
     assert await count(sessions, "inbox") == 1
+
+
+async def test_a_lost_stream_is_filled_again_and_nobody_hears_twice(sessions: Sessions) -> None:
+    ticket, witness, late = ticket_of(), Witness(), Witness()
+    await witness.lay(sessions)
+    with engines.nats() as url:
+        await lay_out(url, witness.handler)
+        async with relaying(url, sessions), listening(url, sessions, witness.handler):
+            await say(sessions, *(replied(ticket, number) for number in range(5)))
+            assert await witness.wait(sessions, 5) == [0, 1, 2, 3, 4]
+    async with sessions.begin() as session:
+        assert await republish(session) == 5
+    with engines.nats() as url:
+        newcomer = replace(late.handler, name="newcomer")
+        await lay_out(url, witness.handler, newcomer)
+        await say(sessions, replied(ticket, 5))
+        async with relaying(url, sessions), listening(url, sessions, witness.handler, newcomer):
+            await witness.wait(sessions, 12)
+    assert witness.tries == late.tries == [0, 1, 2, 3, 4, 5]
