@@ -1,0 +1,44 @@
+"""Which other origins' pages may call."""
+
+import httpx
+import pytest
+
+from tests.gateway.conftest import problem
+from tests.store import Store
+
+pytestmark = pytest.mark.xdist_group("store")
+SHOP, EVIL = "https://shop.example.org", "https://evil.example.net"
+ASKED = {"access-control-request-method": "PATCH", "access-control-request-headers": "authorization"}
+
+
+def said(answer: httpx.Response) -> dict[str, str]:
+    return {name: value for name, value in answer.headers.items() if name.startswith("access-control-")}
+
+
+async def test_an_origin_on_the_list_may_call_and_read(store: Store) -> None:
+    with store.gateway(allowed_origins=f"{SHOP}, https://app.example.org") as gateway:
+        async with gateway.http(origin=SHOP) as http:
+            answer = await http.get("/v1/categories")
+            refused = await http.get("/v1/nothing")
+            before = await http.options("/v1/users/x", headers=ASKED)
+        async with gateway.http(origin=EVIL) as http:
+            other = await http.get("/v1/categories")
+            other_before = await http.options("/v1/users/x", headers=ASKED)
+    assert answer.headers["access-control-allow-origin"] == SHOP
+    assert {"ETag", "X-Request-Id"} <= set(answer.headers["access-control-expose-headers"].split(", "))
+    assert refused.headers["access-control-allow-origin"] == SHOP  # what is refused can be read too
+    assert answer.headers["vary"] == other.headers["vary"] == "Origin"
+    assert (before.status_code, before.content) == (204, b"")
+    assert before.headers["access-control-allow-origin"] == SHOP
+    assert before.headers["access-control-allow-methods"] == "DELETE, GET, HEAD, PATCH"
+    assert "Authorization" in before.headers["access-control-allow-headers"]
+    # No cookie crosses origins, whoever asks.
+    assert "access-control-allow-credentials" not in said(answer) | said(before)
+    assert said(other) == said(other_before) == {}
+    problem(other_before, 405, "METHOD_NOT_ALLOWED")
+
+
+async def test_without_a_list_no_other_origin_may(store: Store, http: httpx.AsyncClient) -> None:
+    for origin in (EVIL, "null", "*", store.plan.urls["store"]):
+        assert said(await http.get("/v1/categories", headers={"origin": origin})) == {}
+        assert said(await http.options("/v1/categories", headers=ASKED | {"origin": origin})) == {}
