@@ -59,7 +59,7 @@ export function form(children, button, send, { class: kind, beside, inline } = {
 // A dialog over the page: Esc closes it, and the focus goes back to where it was.
 export function dialog(title, ...children) {
   const id = newId();
-  const element = h("dialog", { "aria-labelledby": id, onclose: () => element.remove() }, h("h2", { id, tabindex: "-1" }, title), ...children);
+  const element = h("dialog", { "aria-labelledby": id, onclose: () => element.remove() }, h("h2", { id }, title), ...children);
   document.body.append(element);
   element.showModal();
   return element;

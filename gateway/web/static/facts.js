@@ -6,8 +6,8 @@ let source;
 let timer;
 let hearers = [];
 
-// Calls `look` after every event whose type begins so, and after a break in which some may have been missed. Asked while
-// it looks, it looks once more afterwards: what is shown last is what was asked for last.
+// Calls `look` after every event whose type begins so, and when the line is there (again): what was said before it was, or
+// could not be fetched then, is not missed. Asked while it looks, it looks once more afterwards.
 export function hear(prefix, look) {
   let looking = false;
   let again = false;
@@ -34,11 +34,18 @@ export function listen() {
     const { type } = JSON.parse(event.data);
     for (const { prefix, refresh } of hearers) if (type.startsWith(prefix)) refresh();
   });
-  // The browser comes back by itself, and says where it was: nothing is missed. Only a refusal ends it.
+  source.addEventListener("open", lookAgain);
+  // The browser comes back by itself, and says where it was. Only a refusal ends it.
   source.addEventListener("error", () => {
     if (source.readyState === EventSource.CLOSED) comeBack();
   });
 }
+
+function lookAgain() {
+  for (const { refresh } of hearers) refresh();
+}
+
+window.addEventListener("online", lookAgain);
 
 async function comeBack() {
   const { current } = session;
@@ -48,10 +55,7 @@ async function comeBack() {
     // Not to be told now: asked again below.
   }
   if (session.current !== current && session.current?.session !== current?.session) return;
-  timer = setTimeout(() => {
-    listen();
-    for (const { refresh } of hearers) refresh();
-  }, LATER);
+  timer = setTimeout(listen, LATER);
 }
 
 export function stopListening() {

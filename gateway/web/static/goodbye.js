@@ -30,6 +30,7 @@ function showReceipt(box, erasure) {
   title.textContent = "Your account is being erased";
   box.replaceChildren(title, h("p", {}, "This is your receipt. It names nobody, and says which part of the store erased how much."),
     progress, h("div", { class: "actions" }, h("a", { class: "button", href: `/v1/${erasure}`, download: "receipt.json" }, "Save the receipt"), closer("Done")));
+  title.tabIndex = -1; // the button that had the focus is gone
   title.focus();
   follow(erasure, title, progress, box);
 }

@@ -46,7 +46,8 @@ document.addEventListener("ticket", ({ detail }) => {
 
 function entry(ticket, isStaff) {
   const badge = h("span", { class: "badge" });
-  const thread = h("ol", { class: "thread", role: "log", "aria-label": `Messages of ${ticket.title}` });
+  const thread = h("ol", { class: "thread" });
+  const log = h("div", { role: "log", "aria-label": `Messages of ${ticket.title}` }, thread);
   const closed = h("p", { class: "note" }, "This ticket is closed. Submit a new one if you still need us.");
   const said = h("div", { class: "said", role: "status" });
   const seen = new Set();
@@ -69,7 +70,7 @@ function entry(ticket, isStaff) {
   });
   const solve = form([], "Mark as solved", async (_, key) => update(await post(`/v1/${ticket.name}:solve`, {}, key)), { class: "quiet" });
   const summary = h("summary", {}, h("span", {}, ticket.title), badge);
-  const element = h("details", { class: "answer", ontoggle: load }, summary, thread, said, reply, solve, closed);
+  const element = h("details", { class: "answer", ontoggle: load }, summary, log, said, reply, solve, closed);
   const update = ({ state }) => {
     badge.textContent = (isStaff ? null : STATES[state]) ?? words(state);
     closed.hidden = state !== "CLOSED";

@@ -1,0 +1,72 @@
+"""Every screen, on a phone and a desk, light and dark: nothing that axe minds, nothing that does not fit."""
+
+import pytest
+from playwright.async_api import Browser
+
+from deploy.local.plan import Plan
+from tests.browser.people import Customer
+from tests.browser.window import Window, window
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.asyncio(loop_scope="session")]
+themed = pytest.mark.parametrize("theme", ["light", "dark"])
+
+
+async def check(at: Window, name: str, theme: str) -> None:
+    assert not (faults := await at.faults(f"{name}-{theme}")), f"{name}: {faults}"
+
+
+@themed
+async def test_what_visitors_see_is_in_order(chromium: Browser, plan: Plan, theme: str) -> None:
+    async with window(chromium, plan.urls["store"], theme=theme) as at:
+        await at.home()
+        await at.page.locator(".answer summary").first.click()
+        await check(at, "visitor", theme)
+        await at.open("/?q=points")
+        await check(at, "answers", theme)
+        await at.open("/?q=zyzzyva")
+        await check(at, "no-answers", theme)
+        await at.open("/register#token=never")
+        await at.page.get_by_label("Choose a password").fill("unusual words")
+        await at.page.get_by_role("button", name="Create my account").click()
+        await at.page.locator(".error").wait_for()
+        await check(at, "register-refused", theme)
+        await at.open("/confirm#token=never")
+        await at.page.get_by_role("button").wait_for()
+        await check(at, "confirm", theme)
+        await at.open("/unsubscribe/never")
+        await check(at, "unsubscribe", theme)
+
+
+@themed
+async def test_what_customers_see_is_in_order(chromium: Browser, plan: Plan, ada: Customer, theme: str) -> None:
+    async with window(chromium, plan.urls["store"], theme=theme) as at:
+        await at.sign_in(ada)
+        page = at.page
+        await page.locator("#tickets summary", has_text="shade").click()
+        await page.locator(".thread .store").wait_for()
+        await check(at, "account", theme)
+        await page.get_by_text("Read the policy").click()
+        await page.get_by_text("Show every kind of data").click()
+        await page.get_by_role("button", name="Show it here").click()
+        await page.get_by_text("Here it is.").wait_for()
+        await page.locator(".kinds").wait_for()
+        await page.locator(".policy").wait_for()
+        await check(at, "privacy", theme)
+        await page.get_by_role("button", name="Get help with order A-100231").click()
+        await check(at, "ticket-dialog", theme)
+        await page.keyboard.press("Escape")
+        await page.get_by_role("button", name="Delete my account").click()
+        await check(at, "delete-dialog", theme)
+
+
+@themed
+async def test_what_developers_see_is_in_order(chromium: Browser, plan: Plan, theme: str) -> None:
+    async with window(chromium, plan.urls["store"], theme=theme) as at:
+        await at.open("/docs")
+        await at.page.locator("summary", has_text="POST").first.click()
+        await check(at, "docs", theme)
+        await at.open("/problems")
+        await check(at, "problems", theme)
+    async with window(chromium, plan.urls["mailbox"], theme=theme) as at:
+        await at.open("/")
+        await check(at, "mailbox", theme)
