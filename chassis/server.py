@@ -23,7 +23,7 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.so_reuseport", 0),  # a second process on the port fails, instead of taking half the calls
     ("grpc.max_connection_age_ms", 300_000),  # so that clients find new instances; gRPC varies it by a tenth
     ("grpc.max_connection_age_grace_ms", 30_000),  # and no stream goes on for longer than both
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_receive_message_length", 1 << 20),
     ("grpc.max_concurrent_streams", 256),
