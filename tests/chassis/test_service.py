@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -116,6 +117,7 @@ async def test_a_service_serves_though_nats_is_away(
 ) -> None:
     async with serving(composed(sessions, clock), settings) as served, calling(served) as stub:
         assert (await stub.Ask(Question(text="a"))).text == "a"
+        assert (await refusal_of(stub.Ask(Question(text="x" * 21)))).reason == "INVALID_FIELD"
         assert (
             await stub.GetOmen(Question(name=f"users/{ADA}/omens/1", text="a"), metadata=as_user(ADA, now=clock()))
         ).text
@@ -359,6 +361,19 @@ async def test_what_is_due_is_done_at_once_when_asked(
         assert noted == [f"users/{ADA}"]
 
 
+async def test_what_is_due_is_done_though_nobody_asks(
+    sessions: Sessions, clock: TestClock, settings: ServiceSettings
+) -> None:
+    came = asyncio.Event()
+
+    async def come(sessions: Sessions, now: datetime) -> int:
+        came.set()
+        return 0
+
+    async with serving(composed(sessions, clock, jobs=[Job("come", timedelta(hours=1), come)]), settings):
+        await asyncio.wait_for(came.wait(), 20)
+
+
 async def test_while_nats_is_away_nothing_has_settled(
     sessions: Sessions, clock: TestClock, settings: ServiceSettings
 ) -> None:
@@ -412,13 +427,24 @@ async def test_a_service_that_stops_says_so_first_and_finishes_its_calls(
         await begun.wait()
         leave.set()
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watch.cancel()
         assert (await got(served.probes, "/readyz"))[0] == 503
         assert (await got(served.probes, "/healthz"))[0] == 200
+        await until(partial(is_closed, served.port))
         go_on.set()
         assert (await call).text == "finished"
-        with pytest.raises(grpc.aio.AioRpcError):
-            await watch.read()
     await asyncio.wait_for(life, 20)
+
+
+async def is_closed(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+    return False
 
 
 async def test_a_token_of_nobody_we_know_is_refused(
