@@ -85,7 +85,7 @@ def sink(plan: Plan) -> Process:
         command=python("deploy.local.mail_sink"),
         rank=SINK,
         ready=f"http://127.0.0.1:{plan.ports['mail']}/healthz",
-        says=f"mailbox port {plan.ports['mail']} · SMTP port {plan.ports['smtp']}",
+        says=f"HTTP port {plan.ports['mail']} · SMTP port {plan.ports['smtp']}",
         settings=partial(credentials.for_sink, plan),
     )
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 NAME, TIME = 12, 9
-PLAIN = {"✔": "+", "✘": "x", "·": "-", "…": "~", "—": "-", "’": "'"}
+PLAIN = {"✔": "+", "✘": "x", "·": "-", "…": "~", "—": "-", "’": "'", "×": "x"}
 
 
 class LocalError(Exception):

@@ -17,7 +17,7 @@ from deploy.local.settings import outside
 from deploy.local.state import CLONE, State
 from deploy.local.throwaway import folder, platform
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 
 
 @dataclass
@@ -54,6 +54,10 @@ class Terminal:
         done = self.type("up", "--detach", "--ports", "free", "--only", only, *arguments, **environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return self.state.known()
+
+    def is_up(self) -> bool:
+        known = self.state.known()  # the supervisor that was killed could not say that it is gone
+        return bool(known.get("up")) and self.state.supervisor() == known["supervisor"]
 
     def pids(self) -> list[int]:
         """The processes that belong to the folder, whatever they are."""
@@ -96,36 +100,36 @@ def eventually(holds: Callable[[], bool], *, within: float) -> None:
 
 
 @pytest.fixture(scope="session")
-def seed() -> Iterator[Path]:
-    """A folder in which the platform's engines have run before: to copy it is faster than to make it."""
-    with folder() as home:
-        one = Terminal(State(home))
-        try:
-            one.up("prepare")
-            assert one.type("down").returncode == 0
-            yield home
-        finally:
-            clear(one)
-
-
-@pytest.fixture(scope="session")
 def engines() -> Iterator[Plan]:
-    """Engines and mailbox with everything laid out and nobody to use them; mark those who share it for one worker."""
+    """Engines and mailbox with everything laid out and nobody to use them."""
     with platform(only=("prepare", "mail")) as (running, _):
         yield running.plan
 
 
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """A folder whose platform comes and goes, and stays fit for the next."""
+    with folder() as made:
+        yield made
+
+
 @pytest.fixture
-def terminal(seed: Path) -> Iterator[Terminal]:
-    with folder() as home:
-        (home / "engine").symlink_to(seed / "engine")
-        parts = [str(path) for path in seed.iterdir() if path.name != "engine"]
-        subprocess.run(["cp", "-a", *parts, str(home)], check=True)
-        one = Terminal(State(home))
-        try:
-            yield one
-        finally:
-            clear(one)
+def terminal(home: Path) -> Iterator[Terminal]:
+    yield from cleared(Terminal(State(home)))
+
+
+@pytest.fixture
+def untouched() -> Iterator[Terminal]:
+    """One whose folder is empty, for what leaves it worse."""
+    with folder() as made:
+        yield from cleared(Terminal(State(made)))
+
+
+def cleared(one: Terminal) -> Iterator[Terminal]:
+    try:
+        yield one
+    finally:
+        clear(one)
 
 
 def clear(one: Terminal) -> None:

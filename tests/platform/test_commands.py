@@ -15,8 +15,6 @@ from deploy.local.state import State
 from deploy.local.throwaway import folder
 from tests.platform.conftest import Terminal, clear, eventually
 
-pytestmark = pytest.mark.xdist_group("platform")
-
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Terminal]:

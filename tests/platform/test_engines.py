@@ -15,8 +15,6 @@ from deploy.local import credentials
 from deploy.local.plan import Plan
 from deploy.local.state import engine_user
 
-pytestmark = pytest.mark.xdist_group("engines")
-
 
 async def connection(url: str) -> Any:
     return await asyncpg.connect(url)  # type: ignore[no-untyped-call]

@@ -11,7 +11,6 @@ from deploy.local.throwaway import folder
 from tests import engines
 from tests.platform.conftest import Terminal, clear
 
-pytestmark = pytest.mark.xdist_group("existing")
 Servers = dict[str, str]
 
 

@@ -16,7 +16,6 @@ from deploy.local.credentials import for_nats
 from deploy.local.mailbox import Mailbox
 from deploy.local.plan import Plan
 
-pytestmark = pytest.mark.xdist_group("engines")
 LINK = "https://store.example.org/register#token=abc.def"
 
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.platform.conftest import Terminal, eventually
+from tests.platform.conftest import PATIENCE, Terminal, eventually
 
 ENGINES = "prepare,mail"
 KILLED = signal.SIGKILL
@@ -21,14 +21,14 @@ def test_killing_the_supervisor_leaves_no_process(terminal: Terminal) -> None:
 
 def test_killing_the_terminal_leaves_no_process(terminal: Terminal) -> None:
     process = terminal.start("up", "--ports", "free", "--only", ENGINES)
-    eventually(lambda: terminal.state.known().get("up", False), within=30)
+    eventually(terminal.is_up, within=PATIENCE)
     process.kill()
     eventually(lambda: not terminal.pids(), within=10)
 
 
 def test_ctrl_c_stops_everything(terminal: Terminal) -> None:
     process = terminal.start("up", "--ports", "free", "--only", ENGINES)
-    eventually(lambda: terminal.state.known().get("up", False), within=30)
+    eventually(terminal.is_up, within=PATIENCE)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (0, "")
@@ -75,12 +75,15 @@ def test_a_note_of_a_server_whose_number_somebody_else_has_is_no_hindrance(termi
 def test_a_process_that_does_not_start_shows_its_last_lines(terminal: Terminal) -> None:
     terminal.up("postgres")
     assert terminal.type("down").returncode == 0
-    (terminal.state.folder / "postgres/data/PG_VERSION").write_text("9.6\n")
+    version = terminal.state.folder / "postgres/data/PG_VERSION"
+    right = version.read_text()
+    version.write_text("9.6\n")
     done = terminal.type("up", "--ports", "free", "--only", "postgres")
     assert done.returncode == 1
     assert "database files are incompatible with server" in done.stderr
     assert str(terminal.state.log("postgres")) in done.stderr
     assert not terminal.pids()
+    version.write_text(right)
 
 
 def test_no_log_grows_without_end(terminal: Terminal) -> None:

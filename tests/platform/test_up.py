@@ -92,8 +92,8 @@ def test_an_unknown_setting_is_refused_by_name(terminal: Terminal) -> None:
     assert "RAPPORT_DATABSE_URL is no setting" in done.stderr
 
 
-def test_nothing_is_thrown_away_on_servers_that_are_not_ours(terminal: Terminal) -> None:
-    done = terminal.type("up", "--reset", RAPPORT_DATABASE_URL="postgresql://admin@127.0.0.1:1/postgres")
+def test_nothing_is_thrown_away_on_servers_that_are_not_ours(untouched: Terminal) -> None:
+    done = untouched.type("up", "--reset", RAPPORT_DATABASE_URL="postgresql://admin@127.0.0.1:1/postgres")
     assert done.returncode == 1
     assert "--reset" in done.stderr
 
@@ -105,16 +105,17 @@ def test_nothing_is_thrown_away_while_it_runs(terminal: Terminal) -> None:
     assert "./rapport down" in done.stderr
 
 
-def test_reset_begins_anew(terminal: Terminal) -> None:
-    kept = terminal.state.folder / "mail/1.eml"
+def test_reset_begins_anew(untouched: Terminal) -> None:
+    kept = untouched.state.folder / "mail/1.eml"
+    kept.parent.mkdir()
     kept.write_text("To: ada@example.org\n\nhello\n")
-    terminal.up("mail", "--reset")
+    untouched.up("mail", "--reset")
     assert not kept.exists()
 
 
-def test_a_folder_of_somebody_else_is_refused(terminal: Terminal) -> None:
-    terminal.state.folder.chmod(0o777)
-    done = terminal.type("up", *SINK)
+def test_a_folder_of_somebody_else_is_refused(untouched: Terminal) -> None:
+    untouched.state.folder.chmod(0o777)
+    done = untouched.type("up", *SINK)
     assert done.returncode == 1
     assert "belongs to somebody else" in done.stderr
 

@@ -53,10 +53,10 @@ def memory(pid: int | None) -> int:
 
 
 def shown(known: dict[str, Any]) -> str:
-    rows = [("", "process", "stage", "pid", "memory", "restarts", "")]
+    rows = []
     for one in known["processes"]:
         size = f"{one['memory'] / (1 << 20):.0f} MB" if one["memory"] else ""
-        again = str(one["restarts"]) if one["restarts"] else ""
-        rows.append((mark(one["answers"]), one["name"], one["stage"], str(one["pid"] or ""), size, again, one["says"]))
-    rows.append((mark(True), "supervisor", "", str(known["supervisor"]), "", "", ""))
+        says = f"{one['says']} · restarted {one['restarts']}×" if one["restarts"] else one["says"]
+        rows.append((mark(one["answers"]), one["name"], one["stage"], str(one["pid"] or ""), size, says))
+    rows.append((mark(True), "supervisor", "ready", str(known["supervisor"]), "", ""))
     return f"{columns(rows)}\n\n{columns(known['urls'].items(), indent=3)}"

@@ -15,6 +15,6 @@ def command(asked: Namespace, outside: Outside) -> int:
     if not any(map(shutil.which, BROWSERS)):
         left_out.append("browser")
         print("Browser tests are skipped: there is no chromium here. On Debian: apt install chromium", flush=True)
-    options = ["-n", "2", "--dist", "loadgroup", "-m", " and ".join(f"not {one}" for one in left_out)]
+    options = ["-n", "2", "--dist", "loadfile", "-m", " and ".join(f"not {one}" for one in left_out)]
     arguments = [sys.executable, "-m", "pytest", *options, *asked.rest]
     return subprocess.run(arguments, cwd=CLONE, env=dict(outside.inherited), check=False).returncode
