@@ -14,13 +14,14 @@ import pytest
 from deploy.local.plan import Plan
 from deploy.local.throwaway import platform
 from tests.journeys.people import Browser, done, eventually, gateway_client, mailbox_client, new_key
+from tests.journeys.platform import until_served
 from tests.journeys.story import STEPS, Story, begin
 
 BACK = 5.0  # seconds until a killed process serves again
 INSTANTS = 200
 KILLED = ("identity", "support", "privacy", "loyalty", "gateway", "nats", "postgres", "mail")
 SEED = 20_261_123
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("kills")]
+pytestmark = [pytest.mark.long, pytest.mark.faults]
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +44,6 @@ def kill(plan: Plan, name: str) -> None:
         time.sleep(0.05)
 
 
-async def until_served(story: Story) -> None:
-    """The gateway reaches every service again."""
-
-    async def all_answer() -> bool:
-        paths = ("/v1/availability", "/v1/policies/latest", "/v1/programme", "/v1/jwks", "/v1/dataMap")
-        try:
-            return all([(await story.store.get(path)).status_code == 200 for path in paths])
-        except httpx.TransportError:
-            return False
-
-    await eventually(all_answer, "every service", patience=BACK)
-
-
 @pytest.mark.parametrize("name", KILLED)
 def test_a_kill_at_every_boundary_of_the_story_changes_nothing_of_it(plan: Plan, name: str) -> None:
     async def tell() -> None:
@@ -65,7 +53,7 @@ def test_a_kill_at_every_boundary_of_the_story_changes_nothing_of_it(plan: Plan,
                 if act.__name__ == "search_canaries":
                     continue  # what is on disk is searched elsewhere; here it would only take time
                 await asyncio.to_thread(kill, plan, name)
-                await until_served(story)
+                await until_served(plan, BACK)
                 try:
                     await act(story)
                 except Exception as error:
@@ -91,7 +79,7 @@ def test_nothing_acknowledged_is_lost_over_200_kills(plan: Plan) -> None:
             writing.cancel()
             keys = await asyncio.gather(writing, return_exceptions=True)
             assert isinstance(keys[0], asyncio.CancelledError)
-            await until_served(story)
+            await until_served(plan, BACK)
             await check(story)
 
     asyncio.run(run())

@@ -21,12 +21,12 @@ from deploy.local.state import CLONE, State
 from deploy.local.throwaway import folder
 from tests.faults.mutations import MUTATIONS, Mutation
 from tests.journeys.people import gateway_client, mailbox_client
-from tests.journeys.platform import database_of
+from tests.journeys.platform import database_of, until_served
 from tests.journeys.story import STEPS, begin
 
 PATIENCE = 60.0
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".rapport", ".*_cache", "__pycache__", "output")
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("mutations")]
+pytestmark = [pytest.mark.long, pytest.mark.faults]
 
 
 class Copy:
@@ -75,6 +75,7 @@ class Copy:
         while any(one["pid"] == before[one["name"]] or one["stage"] != "ready" for one in self.of(names)):
             assert time.monotonic() < until, f"{names} did not come back"
             time.sleep(0.1)
+        asyncio.run(until_served(self.plan, PATIENCE))
 
     def of(self, names: tuple[str, ...]) -> list[dict[str, Any]]:
         return [one for one in self.processes() if one["name"] in names]

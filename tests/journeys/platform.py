@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
+import httpx
 from rapport.identity.v1.events_pb2 import UserDeleted
 
 from chassis import bus
@@ -21,7 +22,7 @@ from deploy.local.plan import Plan
 from deploy.local.ports import SERVICES
 from deploy.local.postgres import INSTALLED, WHEEL
 from tests.journeys.canary import Finding, Search
-from tests.journeys.people import Missing, eventually
+from tests.journeys.people import Missing, eventually, gateway_client
 
 
 async def advance(plan: Plan, by: timedelta) -> None:
@@ -51,6 +52,20 @@ async def consume_late(plan: Plan, user: str) -> UserDeleted:
             if event.user == user:
                 return event
     raise Missing("user.deleted for the late consumer")
+
+
+async def until_served(plan: Plan, patience: float) -> None:
+    """Wait until the gateway reaches every service."""
+    paths = ("/v1/availability", "/v1/policies/latest", "/v1/programme", "/v1/jwks", "/v1/dataMap")
+
+    async def all_answer() -> bool:
+        try:
+            return all([(await store.get(path)).status_code == 200 for path in paths])
+        except httpx.TransportError:
+            return False
+
+    async with gateway_client(plan) as store:
+        await eventually(all_answer, "every service", patience=patience)
 
 
 async def is_connected(line: bus.Bus) -> bool:

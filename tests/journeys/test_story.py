@@ -27,14 +27,12 @@ async def tell(plan: Plan) -> None:
                 raise AssertionError(f"{title}: {error}") from error
 
 
-@pytest.mark.xdist_group("story")
 def test_every_step_of_the_story_holds() -> None:
     with platform() as (running, _):
         asyncio.run(tell(running.plan))
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("story")
 def test_two_of_everything_behave_as_one_and_each_has_its_share() -> None:
     with platform(replicas=2) as (running, _):
         asyncio.run(tell(running.plan))

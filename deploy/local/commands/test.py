@@ -15,6 +15,9 @@ def command(asked: Namespace, outside: Outside) -> int:
     if not any(map(shutil.which, BROWSERS)):
         left_out.append("browser")
         print("Browser tests are skipped: there is no chromium here. On Debian: apt install chromium", flush=True)
+    if not any("tests/faults" in one for one in asked.rest):
+        left_out.append("faults")
+        print("The fault runs are apart, they take half an hour: ./rapport test --long tests/faults", flush=True)
     options = ["-n", "2", "--dist", "loadfile", "-m", " and ".join(f"not {one}" for one in left_out)]
     arguments = [sys.executable, "-m", "pytest", *options, *asked.rest]
     return subprocess.run(arguments, cwd=CLONE, env=dict(outside.inherited), check=False).returncode
