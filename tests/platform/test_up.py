@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,20 @@ def test_another_port_is_taken_where_somebody_has_the_usual_one(terminal: Termin
         done = terminal.type("up", "--detach", "--ports", "auto", *SINK)
     assert done.returncode == 0, done.stderr
     assert terminal.state.known()["ports"]["mail"] != 8025
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can make a small disk")
+    try:
+        done = Terminal(State(small / "state")).type("up", "--ports", "free", *SINK)
+    finally:
+        subprocess.run(["umount", small], check=True)
+    assert done.returncode == 1
+    assert "8 MB left, and 500 are needed" in done.stderr
 
 
 def test_a_lock_that_its_holder_left_behind_is_no_hindrance(terminal: Terminal) -> None:

@@ -1,6 +1,7 @@
 import re
 from argparse import Namespace
 from datetime import datetime, timedelta
+from typing import Any
 
 import httpx
 
@@ -13,7 +14,7 @@ from deploy.local.terminal import LocalError
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 DURATION = re.compile(r"(?:\d+[wdhms])+")
 MOST_ROUNDS = 200
-PATIENCE = 60.0
+PATIENCE = 90.0
 
 
 def command(asked: Namespace, _: Outside) -> int:
@@ -37,14 +38,20 @@ def duration(text: str) -> timedelta:
 def advance(plan: Plan, by: timedelta) -> datetime:
     """Move the platform's time forward. When it returns, every process reports the new time and nothing is due."""
     now = TestClock(plan.state.clock).advance(by)
+    processes = plan.metrics()
     with httpx.Client(timeout=PATIENCE) as client:
-        processes = plan.metrics()
         for name, address in processes.items():
-            told = datetime.fromisoformat(client.get(f"{address}/clock").raise_for_status().json()["now"])
-            if told < now:
+            if datetime.fromisoformat(ask(client, "GET", name, f"{address}/clock")["now"]) < now:
                 raise LocalError(f"{name} did not follow the clock. Type: ./rapport logs {name}")
         for _ in range(MOST_ROUNDS):  # what one process does may give another something to do
-            answers = [client.post(f"{address}/settle").raise_for_status() for address in processes.values()]
-            if not sum(answer.json()["work"] for answer in answers):
+            if not sum(ask(client, "POST", name, f"{at}/settle")["work"] for name, at in processes.items()):
                 return now
     raise LocalError("work due at the new time does not come to an end. Type: ./rapport logs")
+
+
+def ask(client: httpx.Client, method: str, name: str, address: str) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = client.request(method, address).raise_for_status().json()
+    except httpx.HTTPError:
+        raise LocalError(f"the clock has moved, but {name} does not follow. Type: ./rapport logs {name}") from None
+    return answer
