@@ -35,12 +35,21 @@ class Copy:
     def __init__(self, home: Path) -> None:
         self.source, self.state = home / "source", State(home / "state")
         shutil.copytree(CLONE, self.source, ignore=LEFT_OUT)
-        told = {"PYTHONPATH": f"{self.source}{os.pathsep}{self.source}/protos/gen", "PYTHONDONTWRITEBYTECODE": "1"}
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")} | told
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")}
+        self.python = self.interpreter()
         self.rapport("up", "--detach", "--json", "--ports", "auto")
 
+    def interpreter(self) -> Path:
+        """Python with the same packages, that finds our own in the copy."""
+        place = self.source / ".venv"
+        shutil.copytree(sys.prefix, place, symlinks=True, copy_function=os.link)
+        [ours] = place.glob("lib/*/site-packages/rapport.pth")
+        ours.unlink()  # it is the same file as the clone's
+        ours.write_text(f"{self.source}\n{self.source}/protos/gen\n")
+        return place / "bin/python"
+
     def rapport(self, *words: str) -> None:
-        command = [sys.executable, "-m", "deploy.local", *words, "--state", str(self.state.folder)]
+        command = [str(self.python), "-P", "-m", "deploy.local", *words, "--state", str(self.state.folder)]
         done = subprocess.run(
             command, cwd=self.source, env=self.environment, capture_output=True, text=True, timeout=180, check=False
         )
