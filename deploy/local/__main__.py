@@ -24,7 +24,7 @@ COMMANDS = {
     "check": "everything that can be checked without running it",
     "apply": "bring the store's data in",
     "logs": "what the processes wrote",
-    "events": "the events as they happen",
+    "events": "the events as they happen, and samples of the shop's",
     "clock": "the platform's time, and moving it forward",
     "call": "one request to the API, signed in as somebody",
     "bench": "measure",
@@ -64,6 +64,11 @@ def parser() -> argparse.ArgumentParser:
     made["logs"].add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     events = made["events"].add_subparsers(dest="action", required=True)
     events.add_parser("tail", help="print what comes").add_argument("subject", nargs="?", default="rapport.>")
+    send = events.add_parser("send", help="tell of an order, as the shop's own systems do")
+    send.add_argument("event", choices=["order.placed", "order.paid", "order.shipped", "order.refunded"])
+    send.add_argument("--as", dest="person", default="ada", help="whose order: ada, bo ...")
+    send.add_argument("--order", default="S-1001", help="the shop's number of it")
+    send.add_argument("--amount", type=int, default=40, help="in dollars")
     clock = made["clock"].add_subparsers(dest="action")
     clock.add_parser("show")
     clock.add_parser("advance").add_argument("duration", help="30d, 2h, 1d12h: days, hours, minutes, seconds")
@@ -78,6 +83,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str]) -> int:
     speak_plainly()
     top = parser()
+    if not arguments:
+        top.print_help()
+        return 2
     asked, rest = top.parse_known_args(arguments)
     if rest and asked.command != "test":
         top.error(f"unrecognized arguments: {' '.join(rest)}")

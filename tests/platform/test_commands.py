@@ -93,6 +93,17 @@ def test_events_are_shown_as_they_happen(shop: Terminal) -> None:
     tail.kill()
 
 
+def test_the_shop_tells_of_an_order(shop: Terminal) -> None:
+    sent = shop.type("events", "send", "order.placed", "--as", "bo", "--order", "S-77")
+    assert (sent.returncode, sent.stdout) == (0, "order.placed: order S-77 of bo\n")
+    user = json.loads(shop.type("call", "GET", "/session", "--as", "bo").stdout)["user"]
+
+    def known() -> bool:
+        return "S-77" in shop.type("call", "GET", f"/v1/{user}/orders", "--as", "bo").stdout
+
+    eventually(known, within=20)
+
+
 def listening(shop: Terminal, user: str) -> bool:
     monitor = shop.state.known()["ports"]["nats-monitor"]
     known = httpx.get(f"http://127.0.0.1:{monitor}/connz?subs=true&auth=true").json()

@@ -16,19 +16,26 @@ PATIENCE = 30.0
 
 def command(asked: Namespace, _: Outside) -> int:
     """One request through the gateway: what it answers on the output, with which status beside it."""
-    plan = launch.running(asked.state)
-    try:
-        with httpx.Client(base_url=plan.urls["store"], headers=CLIENT, timeout=PATIENCE) as client:
-            cookie = sign_in(client, plan, asked.person) if asked.person else {}
-            kind = {"Content-Type": "application/json"} if asked.data else {}
-            answer = client.request(asked.method, asked.path, content=asked.data, headers=cookie | kind)
-            if cookie:
-                client.delete("/session", headers=cookie)
-    except httpx.TransportError:
-        raise LocalError("the gateway does not answer. Type: ./rapport status") from None
+    answer = request(launch.running(asked.state), asked.method, asked.path, person=asked.person, data=asked.data)
     print(f"{answer.status_code} {answer.reason_phrase}", file=sys.stderr)
     print(shown(answer))
     return 0 if answer.is_success else 1
+
+
+def request(
+    plan: Plan, method: str, path: str, *, person: str | None = None, data: str | None = None
+) -> httpx.Response:
+    """Ask the gateway, in a session of `person` that ends with the answer."""
+    try:
+        with httpx.Client(base_url=plan.urls["store"], headers=CLIENT, timeout=PATIENCE) as client:
+            cookie = sign_in(client, plan, person) if person else {}
+            kind = {"Content-Type": "application/json"} if data else {}
+            answer = client.request(method, path, content=data, headers=cookie | kind)
+            if cookie:
+                client.delete("/session", headers=cookie)
+            return answer
+    except httpx.TransportError:
+        raise LocalError("the gateway does not answer. Type: ./rapport status") from None
 
 
 def sign_in(client: httpx.Client, plan: Plan, person: str) -> dict[str, str]:

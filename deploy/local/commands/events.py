@@ -9,7 +9,9 @@ from google.protobuf.message import DecodeError
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from deploy.local import launch
+from chassis.time import TestClock, system_clock
+from deploy.local import launch, shop
+from deploy.local.commands.call import request
 from deploy.local.credentials import for_nats
 from deploy.local.plan import Plan
 from deploy.local.settings import Outside
@@ -19,15 +21,26 @@ PACKAGES = ("identity", "support", "privacy", "loyalty", "commerce", "holder")
 
 
 def command(asked: Namespace, _: Outside) -> int:
-    """Print every event as it is published, with a user that can only read."""
     plan = launch.running(asked.state)
+    if asked.action == "send":
+        print(send(plan, asked.event, asked.person, asked.order, asked.amount))
+        return 0
     for package in PACKAGES:
         importlib.import_module(f"rapport.{package}.v1.events_pb2")
     asyncio.run(tail(plan, asked.subject))
     return 0
 
 
+def send(plan: Plan, event: str, person: str, number: str, amount: int) -> str:
+    """State as the shop what became of an order of one of the sample people."""
+    user = request(plan, "GET", "/session", person=person).json()["user"]
+    now = TestClock(plan.state.clock)() if plan.own_engines else system_clock()
+    asyncio.run(shop.state(plan, shop.SAMPLES[event](user, f"{user}/orders/{number}", amount, now)))
+    return f"{event}: order {number} of {person}"
+
+
 async def tail(plan: Plan, subject: str) -> None:
+    """Print every event as it is published, as a user that can only read."""
     told = for_nats(plan, "reader")
     password = plan.state.folder.joinpath(told["RAPPORT_NATS_PASSWORD_FILE"]).read_text()
     refused: asyncio.Queue[Exception] = asyncio.Queue(1)
