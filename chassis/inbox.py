@@ -104,7 +104,10 @@ SETTLED = """
 """
 NOTE = text(f"""
 WITH noted AS (
-    INSERT INTO inbox (consumer, event_id) VALUES (:consumer, :id) ON CONFLICT DO NOTHING RETURNING 1
+    INSERT INTO inbox (consumer, event_id)
+    SELECT :consumer, :id
+    WHERE :anyway OR NOT EXISTS (SELECT FROM dead_letter WHERE consumer = :consumer AND event_id = :id)
+    ON CONFLICT DO NOTHING RETURNING 1
 )
 SELECT EXISTS (SELECT FROM noted), {SETTLED}
 """)  # noqa: S608 - our own words
@@ -140,9 +143,9 @@ FORGET = text("DELETE FROM setback WHERE consumer = :consumer AND event_id = :id
 async def take_in(sessions: Sessions, heard: Heard, clock: Clock, *, again: bool, anyway: bool = False) -> Outcome:
     """Run the handler and note the event, both or neither.
 
-    `again` when it may have failed before; `anyway` not to wait for the event before it.
+    `again` when it may have failed before; `anyway` though the event before it is missing, or it was set aside itself.
     """
-    envelope, names = heard.envelope, heard.names
+    envelope, names = heard.envelope, heard.names | {"anyway": anyway}
     if anyway:
         names["previous"] = None
 
@@ -173,7 +176,7 @@ async def take_in(sessions: Sessions, heard: Heard, clock: Clock, *, again: bool
 async def let_go(sessions: Sessions, heard: Heard) -> None:
     """Note the event without an effect."""
     async with sessions.begin() as session:
-        await session.execute(NOTE, heard.names)
+        await session.execute(NOTE, heard.names | {"anyway": True})
         await session.execute(FORGET, heard.names)
 
 

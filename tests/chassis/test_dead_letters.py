@@ -25,6 +25,7 @@ from tests.chassis.events import (
     relaying,
     replied,
     say,
+    stored,
     ticket_of,
     until,
 )
@@ -119,6 +120,23 @@ async def test_a_letter_whose_event_was_seen_meanwhile_just_goes(
             assert await dead_letters.replay(session, letter.event_id) == 1
         await wait_for_letters(sessions, 0)
     assert witness.tries == [1]
+
+
+async def test_an_event_that_was_set_aside_is_not_taken_in_because_it_comes_again(
+    sessions: Sessions, own_nats: str, witness: Witness
+) -> None:
+    ticket = ticket_of()
+    await say(sessions, replied(ticket, 1))
+    async with listening(own_nats, sessions, witness.handler) as heard, operator(own_nats) as js:
+        async with relaying(own_nats, sessions):
+            await wait_for_letters(sessions, 1)
+        witness.fail = None
+        (message,) = await stored(js)
+        del message.headers["Nats-Msg-Id"]
+        await js.publish(message.subject, message.data, headers=message.headers)
+        await quiet(heard)
+    assert witness.tries == [1]
+    assert await count(sessions, "inbox") == 0
 
 
 async def test_a_discarded_letter_counts_as_seen(
