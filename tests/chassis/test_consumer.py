@@ -155,6 +155,28 @@ async def test_an_event_that_comes_twice_takes_effect_once(sessions: Sessions, o
     assert 'event_duplicates_total{consumer="watch-note"}' in exposition().decode()
 
 
+async def test_an_event_that_comes_again_after_its_effect_is_only_acknowledged(
+    sessions: Sessions, own_nats: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "ACK_WAIT", 0.5)
+    one, witness = uuid7(), Witness()
+    await witness.lay(sessions)
+    await lay_out(own_nats, witness.handler)
+    await send(own_nats, replied(ticket_of(), 1), id=one)
+    async with operator(own_nats) as js:  # a replica that did the work and was gone before it could say so
+        await (await js.pull_subscribe_bind("watch-note", "RAPPORT_SUPPORT_V1")).fetch(1)
+    async with sessions.begin() as session:
+        await session.execute(text("INSERT INTO inbox (consumer, event_id) VALUES ('watch-note', :id)"), {"id": one})
+    async with listening(own_nats, sessions, witness.handler) as heard:
+
+        async def is_quiet() -> bool:
+            return not await heard.pending()
+
+        await until(is_quiet)
+    assert witness.tries == []
+    assert await count(sessions, "setback") == 0
+
+
 async def test_an_effect_that_could_not_be_acknowledged_happens_once(
     sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
