@@ -56,34 +56,34 @@ async def metadata(question: Any, context: Context) -> str:
 
 async def test_a_call_does_not_wait_for_ever() -> None:
     async with calling(left) as stub:
-        assert 4 < float((await stub.Ask(Question())).text) < 5.1
-        assert 4 < float((await stub.Tell(iter([Question()]))).text) < 5.1
+        assert 1 < float((await stub.Ask(Question())).text) < 5.1
+        assert 1 < float((await stub.Tell(iter([Question()]))).text) < 5.1
 
 
 async def test_a_stream_lasts_as_long_as_whom_it_is_made_for() -> None:
     async with calling(left) as stub:
         assert [one.text async for one in stub.Watch(Question())] == ["None", "None"]
-        deadline.set_left(2)
+        deadline.set_left(40)
         for answers in (stub.Watch(Question()), stub.Converse(iter([Question()]))):
-            assert all([1 < float(one.text) < 2 async for one in answers])
+            assert all([20 < float(one.text) < 40 async for one in answers])
 
 
 async def test_a_call_waits_as_long_as_it_is_told_to() -> None:
     async with calling(left) as stub:
-        assert 8 < float((await stub.Ask(Question(), timeout=9)).text) < 9.1
+        assert 60 < float((await stub.Ask(Question(), timeout=90)).text) < 90.1
 
 
 async def test_a_call_may_be_told_to_end_earlier_than_that() -> None:
     async with calling(left) as stub:
-        deadline.set_left(9)
-        assert 1 < float((await stub.Ask(Question(), timeout=2)).text) < 2.1
+        deadline.set_left(90)
+        assert 10 < float((await stub.Ask(Question(), timeout=30)).text) < 30.1
 
 
 @pytest.mark.parametrize("asked", [None, 9])
 async def test_a_call_ends_before_the_one_it_is_made_for(asked: float | None) -> None:
     async with calling(left) as stub:
-        deadline.set_left(2)
-        assert 1 < float((await stub.Ask(Question(), timeout=asked)).text) < 2
+        deadline.set_left(4)
+        assert 0 < float((await stub.Ask(Question(), timeout=asked)).text) < 4
 
 
 async def test_a_call_for_which_no_time_is_left_ends_at_once() -> None:

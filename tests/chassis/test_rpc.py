@@ -169,12 +169,12 @@ async def test_a_call_with_no_time_left_is_refused(name: str) -> None:
 
 async def test_a_servicer_knows_how_long_its_caller_waits() -> None:
     async with consulted(seconds_left) as stub:
-        assert 8 < float((await whole(stub, "Watch", ask(), timeout=9))[0]) < 9
+        assert 60 < float((await whole(stub, "Watch", ask(), timeout=90))[0]) < 90
 
 
 async def test_a_call_without_a_deadline_is_given_one() -> None:
     async with consulted(seconds_left) as stub:
-        assert 29 < float((await whole(stub, "Ask", ask()))[0]) <= 30
+        assert 15 < float((await whole(stub, "Ask", ask()))[0]) <= 30
 
 
 async def test_a_stream_without_a_deadline_is_given_none() -> None:
