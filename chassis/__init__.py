@@ -33,7 +33,6 @@ Events
     streams        what an operator lays out in JetStream
     consumer       hearing what others state
     hearing        all that one service hears in one process
-    hearing        all that a service hears
     listener       bringing events to a handler
     inbox          what each consumer has seen
     dead_letters   what a consumer could not take in
