@@ -120,7 +120,12 @@ def header_parameters(rule: Rule) -> Iterator[dict[str, Any]]:
     if (field := takes.fields_by_name.get("request_id")) is not None:
         said = "A UUID of your choice: sent again, the request is done once."
         yield header("Idempotency-Key", said) | ({"required": True} if REQUIRED in behavior(field) else {})
-    if rule.verb != "GET" and any("etag" in one.fields_by_name for one in (takes, body_of(rule) or takes)):
+    is_new = rule.verb == "POST" and not rule.template.custom
+    if (
+        rule.verb != "GET"
+        and not is_new
+        and any("etag" in one.fields_by_name for one in (takes, body_of(rule) or takes))
+    ):
         yield header("If-Match", "The ETag you read: refused with 412 when somebody changed it since.")
 
 

@@ -109,10 +109,9 @@ class Routes(Generic[T]):
     def find(self, verb: str, path: str) -> Found[T] | Wrong | None:
         """What `path` (still percent-encoded) leads to, or which verbs it takes, or nothing."""
         allowed: set[str] = set()
-        for segments, custom in readings(path):
-            for place in self.places.get((len(segments), custom), ()):
-                if not place.form.fits(segments):
-                    continue
+        segments, custom = parted(path)
+        for place in self.places.get((len(segments), custom), ()):
+            if place.form.fits(segments):
                 if verb in place.verbs:
                     template, target = place.verbs[verb]
                     return Found(target, template.captured(segments))
@@ -120,16 +119,14 @@ class Routes(Generic[T]):
         return Wrong(sorted(allowed | ({"HEAD"} if "GET" in allowed else set()))) if allowed else None
 
 
-def readings(path: str) -> Iterator[tuple[list[str], str]]:
-    """The segments of a path and its custom verb: first as one that has such a verb."""
-    segments = path[1:].split("/") if path != "/" else []
+def parted(path: str) -> tuple[list[str], str]:
+    """The segments of a path and its custom verb: no id of ours has a colon."""
+    rest, _, custom = path.rpartition(":") if ":" in path[path.rfind("/") :] else (path, "", "")
+    segments = rest[1:].split("/") if rest != "/" else []
     if "%" in path:
         # A slash inside a segment would let one name pass for another.
         segments = ["" if "%2f" in one.lower() else unquote(one) for one in segments]
-    if segments and ":" in segments[-1]:
-        last, _, custom = segments[-1].rpartition(":")
-        yield [*segments[:-1], last], custom
-    yield segments, ""
+    return segments, custom
 
 
 # What the contracts say ----------------------------------------------------------------------------------------------

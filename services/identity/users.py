@@ -67,8 +67,9 @@ async def newest(session: AsyncSession, *, after: tuple[datetime, UUID] | None, 
 
 async def hold(session: AsyncSession, id: UUID) -> User:
     """Return the user, whom nobody else changes until this transaction ends, or refuse because there is none."""
-    lock = {"of": User, "key_share": True}
-    user = await session.get(User, id, with_for_update=lock, populate_existing=True)
+    # Locked first and read after: of what is joined, a statement that waited for the lock sees what was before.
+    await session.execute(select(User.id).where(User.id == id).with_for_update(key_share=True))
+    user = await session.get(User, id, populate_existing=True)
     if user is None:
         raise UserNotFound("There is no such user.", user=f"users/{id}")
     return user

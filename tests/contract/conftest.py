@@ -29,6 +29,8 @@ from services.privacy.settings import Settings as PrivacySettings
 from services.support.__main__ import service as support
 from services.support.settings import Settings as SupportSettings
 from tests import tokens, world
+from tests.contract.calls import Callers
+from tests.store import Store
 from tests.world import Hands
 
 NOWHERE = "ipv4:127.0.0.1:9"  # where nobody listens
@@ -63,6 +65,12 @@ METHODS = [
     for one in contract.services_by_name.values()
     for method in one.methods
 ]
+
+
+@pytest.fixture(scope="session")
+def callers(store: Store) -> Callers:
+    """Those who may call a route of the whole store, and those who may not."""
+    return Callers(store, store.register("ada"))
 
 
 @pytest.fixture
