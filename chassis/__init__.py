@@ -31,6 +31,7 @@ Events
     relay          from the outbox to the stream
     bus            the line to NATS
     streams        what an operator lays out in JetStream
+    nats_rights    who may say and hear what there, read from the contracts
     consumer       hearing what others state
     hearing        all that one service hears in one process
     listener       bringing events to a handler
@@ -41,6 +42,7 @@ Events
 Time and telling
     time           the clock
     jobs           work that is due by the clock
+    settlement     doing all that is due, until nothing is
     mail           mail leaves by the same door as facts
     log            one line for each thing that happened
     telemetry      numbers, and the ids that tie log lines together
