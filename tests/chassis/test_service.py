@@ -429,8 +429,8 @@ async def test_a_service_that_stops_says_so_first_and_finishes_its_calls(
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
         watch.cancel()
         assert (await got(served.probes, "/readyz"))[0] == 503
-        assert (await got(served.probes, "/healthz"))[0] == 200
         await until(partial(is_closed, served.port))
+        assert (await got(served.probes, "/healthz"))[0] == 200
         go_on.set()
         assert (await call).text == "finished"
     await asyncio.wait_for(life, 20)
