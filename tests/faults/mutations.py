@@ -109,8 +109,8 @@ MUTATIONS = (
         "nobody hears that a session ended",
         "chassis/revocations.py",
         "        now, end = self.clock(), revoked + LIFE + SKEW\n",
-        "        now, end = self.clock(), self.clock()\n",
-        ("support",),
+        "        return\n        now, end = self.clock(), revoked + LIFE + SKEW\n",
+        ("support", "gateway"),
     ),
     Mutation(
         "acknowledge",
