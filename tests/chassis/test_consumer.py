@@ -399,12 +399,17 @@ async def test_an_event_that_ends_processes_is_set_aside(
     database = sessions.kw["bind"].url.render_as_string(hide_password=False)
     command = [sys.executable, "-m", "tests.chassis.consumer_process", database, own_nats]
     ends = 0
+
+    async def letter_and_effect() -> None:
+        await one_letter(sessions)
+        await witness.wait(sessions, 1)
+
     while not await letters(sessions):
         process = await asyncio.create_subprocess_exec(
             *command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         )
         ended = asyncio.create_task(process.wait())
-        buried = asyncio.create_task(one_letter(sessions))
+        buried = asyncio.create_task(letter_and_effect())
         await asyncio.wait({ended, buried}, return_when=asyncio.FIRST_COMPLETED)
         buried.cancel()
         if not ended.done():
