@@ -140,10 +140,6 @@ class QuotaExceeded(PlatformRefusal):
     code, reason = StatusCode.RESOURCE_EXHAUSTED, ErrorReason.Name(platform.QUOTA_EXCEEDED)
 
 
-class NotFound(PlatformRefusal):
-    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(platform.NOT_FOUND)
-
-
 class PersonErased(PlatformRefusal):
     code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(platform.PERSON_ERASED)
 

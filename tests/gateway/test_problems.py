@@ -79,6 +79,7 @@ async def test_no_text_of_an_error_reaches_a_caller_or_a_log(store: Store) -> No
             log = gateway.log.read_text()
     for path, (status, reason) in CARELESS.items():
         problem(answers[path], status, reason)
+    assert problem(answers["/v1/availability"], 500, "INTERNAL")["retryable"] is False
     assert answers["/"].status_code == 200  # the page stands without the answers
     seen = "".join(answer.text + repr(answer.headers) for answer in answers.values())
     assert "Traceback" not in seen

@@ -71,8 +71,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """This event could not be decoded as what its ce-type says. It waits as a dead letter."""
     QUOTA_EXCEEDED: _ErrorReason.ValueType  # 23
     """Send at most what metadata.quota says; ask again after the delay given."""
-    NOT_FOUND: _ErrorReason.ValueType  # 24
-    """There is no such thing, or it is not yours to see."""
     PERSON_ERASED: _ErrorReason.ValueType  # 25
     """The person is erased, or being erased; nothing about them is kept any more."""
     PERSON_RESTRICTED: _ErrorReason.ValueType  # 26
@@ -127,8 +125,6 @@ EVENT_UNDECODABLE: ErrorReason.ValueType  # 22
 """This event could not be decoded as what its ce-type says. It waits as a dead letter."""
 QUOTA_EXCEEDED: ErrorReason.ValueType  # 23
 """Send at most what metadata.quota says; ask again after the delay given."""
-NOT_FOUND: ErrorReason.ValueType  # 24
-"""There is no such thing, or it is not yours to see."""
 PERSON_ERASED: ErrorReason.ValueType  # 25
 """The person is erased, or being erased; nothing about them is kept any more."""
 PERSON_RESTRICTED: ErrorReason.ValueType  # 26
