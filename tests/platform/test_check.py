@@ -13,6 +13,7 @@ from deploy.local.state import CLONE
 
 LEFT_OUT = (".git", ".venv", ".rapport", ".cache", "__pycache__", ".mypy_cache", ".ruff_cache", ".hypothesis", "output")
 Change = Callable[[Path], None]
+pytestmark = pytest.mark.long  # most of it makes the contracts anew
 
 
 @pytest.fixture

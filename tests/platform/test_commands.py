@@ -137,6 +137,7 @@ def test_store_data_is_brought_in_once(shop: Terminal) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "nothing to change")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [*SERVICES, "gateway"])
 def test_a_killed_service_is_back_within_five_seconds(shop: Terminal, name: str) -> None:
     before = shop.pid(name)

@@ -11,6 +11,7 @@ from deploy.local.throwaway import folder
 from tests import engines
 from tests.platform.conftest import Terminal, clear
 
+pytestmark = pytest.mark.long  # it starts everything twice
 Servers = dict[str, str]
 
 

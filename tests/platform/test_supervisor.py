@@ -10,6 +10,7 @@ from tests.platform.conftest import PATIENCE, Terminal, eventually
 
 ENGINES = "prepare,mail"
 KILLED = signal.SIGKILL
+LONG = pytest.mark.long  # every one of these starts engines of its own
 
 
 def test_killing_the_supervisor_leaves_no_process(terminal: Terminal) -> None:
@@ -19,6 +20,7 @@ def test_killing_the_supervisor_leaves_no_process(terminal: Terminal) -> None:
     eventually(lambda: not terminal.pids(), within=5)
 
 
+@LONG
 def test_killing_the_terminal_leaves_no_process(terminal: Terminal) -> None:
     process = terminal.start("up", "--ports", "free", "--only", ENGINES)
     eventually(terminal.is_up, within=PATIENCE)
@@ -46,7 +48,7 @@ def test_down_stops_everything_and_keeps_the_data(terminal: Terminal) -> None:
     assert "not running" in terminal.type("down").stdout
 
 
-@pytest.mark.parametrize("name", ["postgres", "nats", "mail"])
+@pytest.mark.parametrize("name", ["postgres", pytest.param("nats", marks=LONG), pytest.param("mail", marks=LONG)])
 def test_a_killed_process_is_back_within_five_seconds(terminal: Terminal, name: str) -> None:
     terminal.up(ENGINES)
     before = terminal.pid(name)
@@ -54,6 +56,7 @@ def test_a_killed_process_is_back_within_five_seconds(terminal: Terminal, name: 
     eventually(lambda: terminal.pid(name) not in (0, before) and terminal.ready(name), within=5)
 
 
+@LONG
 def test_a_killed_server_and_supervisor_start_again(terminal: Terminal) -> None:
     known = terminal.up(ENGINES)
     for victim in (terminal.pid("postgres"), known["supervisor"]):
@@ -62,6 +65,7 @@ def test_a_killed_server_and_supervisor_start_again(terminal: Terminal) -> None:
     assert terminal.up(ENGINES)["up"]
 
 
+@LONG
 def test_a_note_of_a_server_whose_number_somebody_else_has_is_no_hindrance(terminal: Terminal) -> None:
     terminal.up("postgres")
     assert terminal.type("down").returncode == 0
