@@ -68,7 +68,9 @@ class State:
     def make(self) -> None:
         """Make the folder, or refuse one that is not ours alone to write in."""
         try:
-            self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+            if not self.folder.exists():
+                self.folder.mkdir(parents=True)
+                self.folder.chmod(0o711)  # whatever the umask: the engines' user goes through it
             found = self.folder.lstat()
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
                 raise LocalError(f"{self.folder} belongs to somebody else. Move it away, or name another with --state.")

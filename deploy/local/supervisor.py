@@ -239,6 +239,7 @@ def main(folder: Path) -> None:
     if lock is None:
         print(json.dumps({"what": "taken"}), flush=True)
         return
+    os.umask(0o022)  # the engines' user must be able to reach what we make for it; secrets say so themselves
     with lock:
         plan = saved(State(folder).told(State(folder).plan.name, sys.stdin.read()))
         sys.exit(0 if asyncio.run(Supervisor(plan, table(plan)).run()) else 1)

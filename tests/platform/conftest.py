@@ -26,6 +26,7 @@ class Terminal:
 
     state: State
     user: int | None = None  # instead of the one who runs the tests
+    umask: int = -1
     environment: dict[str, str] = field(default_factory=lambda: dict(outside().inherited))
     started: list["subprocess.Popen[str]"] = field(default_factory=list)
 
@@ -40,6 +41,7 @@ class Terminal:
             user=self.user,
             group=self.user,
             extra_groups=None if self.user is None else [],
+            umask=self.umask,
         )
         self.started.append(process)
         return process

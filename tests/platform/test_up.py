@@ -142,6 +142,12 @@ def test_no_permission_of_the_clone_or_above_is_changed(terminal: Terminal) -> N
     assert [(place.stat().st_mode, place.stat().st_uid) for place in places] == before
 
 
+def test_a_strict_umask_keeps_nobody_out(untouched: Terminal) -> None:
+    untouched.state.folder.rmdir()
+    untouched.umask = 0o077
+    assert untouched.up("postgres")["up"]
+
+
 def test_secrets_are_for_their_owner_only(terminal: Terminal) -> None:
     terminal.up("prepare,mail")
     found = [*terminal.state.folder.rglob("secrets/*"), terminal.state.folder / "nats/nats.conf"]
