@@ -90,6 +90,7 @@ class Standing:
     dead: bool
     due: bool
     hindered: float | None  # another event of its key has failed: the seconds until that is tried again
+    failed: bool  # it has failed itself, and we know why
 
 
 class Early(Exception):  # noqa: N818 - it is what the event is
@@ -116,7 +117,8 @@ SELECT EXISTS (SELECT FROM inbox WHERE consumer = :consumer AND event_id = :id),
     EXISTS (SELECT FROM dead_letter WHERE consumer = :consumer AND event_id = :id),
     {SETTLED},
     (SELECT CAST(extract(epoch FROM max(due_at) - clock_timestamp()) AS float8) FROM setback
-        WHERE consumer = :consumer AND lane = :lane AND event_id <> :id)
+        WHERE consumer = :consumer AND lane = :lane AND event_id <> :id),
+    EXISTS (SELECT FROM setback WHERE consumer = :consumer AND event_id = :id AND reason <> '')
 """)  # noqa: S608 - our own words
 TRY = text("""
 INSERT INTO setback (consumer, event_id, lane, attempts, reason, first_time, due_at)

@@ -80,6 +80,7 @@ class Listener:
         self.lanes: dict[str, list[Waiting]] = {}  # heaps, by their place in the stream
         self.at_work: set[asyncio.Task[None]] = set()
         self.in_hand: dict[str, Msg] = {}  # by where it is acknowledged
+        self.alone = asyncio.Lock()
         self.stopping = False
         self.room = asyncio.Event()
 
@@ -212,11 +213,10 @@ class Listener:
 
     async def take(self, arrived: Msg, envelope: Envelope, event: Message | None) -> tuple[Outcome, float]:
         """What becomes of the event, and the seconds until it should come again where it should."""
-        heard = Heard(self.name, self.handler, envelope, event)
-        sessions, clock, delivered = self.setting.sessions, self.setting.clock, arrived.metadata.num_delivered
-        again, anyway = delivered > 1, False
-        if again or is_forgotten(envelope.id):
-            known = await standing(sessions, heard)
+        heard, delivered = Heard(self.name, self.handler, envelope, event), arrived.metadata.num_delivered
+        known, anyway = None, False
+        if delivered > 1 or is_forgotten(envelope.id):
+            known = await standing(self.setting.sessions, heard)
             if known.seen or known.dead:
                 return Outcome.DUPLICATE, 0
             if not known.due:
@@ -231,16 +231,27 @@ class Listener:
             return await self.set_aside(heard, ErrorReason.Name(EVENT_UNDECODABLE), delivered)
         if is_forgotten(envelope.id):
             return await self.set_aside(heard, "TOO_OLD", delivered)
+        if known is None or known.failed:
+            return await self.attempt(heard, again=known is not None, anyway=anyway)
+        # Nobody knows why it comes again. It may have ended a process, and others with it that were under way then:
+        # so those go one by one, and only the one at work is to blame for the next end.
+        if self.alone.locked():
+            return Outcome.EARLY, EARLY[-1] * random.random()  # noqa: S311 - to part, not to hide
+        async with self.alone:
+            return await self.attempt(heard, again=True, anyway=anyway)
+
+    async def attempt(self, heard: Heard, *, again: bool, anyway: bool) -> tuple[Outcome, float]:
+        """Try to take the event in, unless it was tried too often."""
+        sessions, clock = self.setting.sessions, self.setting.clock
         if again:
             attempts, reason = await begin_again(sessions, heard, clock())
             if attempts > (len(LADDER) + 1 if reason else MOST_ENDS):
                 return await self.set_aside(heard, reason or "PROCESS_ENDED", attempts)
         try:
             async with asyncio.timeout(HANDLER_LIMIT):
-                outcome = await take_in(sessions, heard, clock, again=again, anyway=anyway)
+                return await take_in(sessions, heard, clock, again=again, anyway=anyway), EARLY[0]
         except Exception as error:
             return await self.note(heard, error)
-        return outcome, EARLY[0]
 
     async def note(self, heard: Heard, error: Exception) -> tuple[Outcome, float]:
         """Decide when what failed is tried again, if at all."""
