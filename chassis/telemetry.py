@@ -66,16 +66,14 @@ def working(method: str, *, traceparent: str = "", request_id: str = "") -> Iter
 
 
 def begin(method: str, traceparent: str, request_id: str) -> Span:
-    match = TRACEPARENT.fullmatch(traceparent)
-    trace_id, parent_id, flags = (
-        match.group(2, 3, 4) if match and is_valid(match) else (secrets.token_hex(16), "", "01")
-    )
+    match, fresh = TRACEPARENT.fullmatch(traceparent), secrets.token_hex(24)  # at once: the system is asked once
+    trace_id, parent_id, flags = match.group(2, 3, 4) if match and is_valid(match) else (fresh[:32], "", "01")
     well_formed = REQUEST_ID.fullmatch(request_id)
     return Span(
         method=method,
         request_id=request_id if well_formed else str(uuid4()),
         trace_id=trace_id,
-        span_id=secrets.token_hex(8),
+        span_id=fresh[32:],
         parent_id=parent_id,
         flags=flags,
     )

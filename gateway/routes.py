@@ -65,7 +65,10 @@ class Template:
 
     def fits(self, segments: Sequence[str]) -> bool:
         """Whether these segments, as many as there are parts, are of this template."""
-        return all(segments[place] == part for place, part in self.literals) and all(segments)
+        for place, part in self.literals:  # noqa: SIM110 - at half the cost of all(), on every request
+            if segments[place] != part:
+                return False
+        return True
 
     def captured(self, segments: Sequence[str]) -> dict[str, str]:
         return {one.field: "/".join(segments[one.start : one.end]) for one in self.variables}
@@ -110,6 +113,8 @@ class Routes(Generic[T]):
         """What `path` (still percent-encoded) leads to, or which verbs it takes, or nothing."""
         allowed: set[str] = set()
         segments, custom = parted(path)
+        if "" in segments:
+            return None
         for place in self.places.get((len(segments), custom), ()):
             if place.form.fits(segments):
                 if verb in place.verbs:
