@@ -140,8 +140,13 @@ MUTATIONS = (
         "balance_books",
         "a leg of the journal was changed behind its guards",
         database="loyalty",
-        statement="SET session_replication_role = replica; UPDATE entry SET delta = delta + 1 WHERE bucket = 'ISSUED';",
-        undo="SET session_replication_role = replica; UPDATE entry SET delta = delta - 1 WHERE bucket = 'ISSUED';",
+        statement="SET session_replication_role = replica;"
+        " CREATE TABLE changed AS SELECT operation_id, leg FROM entry WHERE bucket = 'ISSUED';"
+        " UPDATE entry SET delta = delta + 1 FROM changed"
+        " WHERE entry.operation_id = changed.operation_id AND entry.leg = changed.leg",
+        undo="SET session_replication_role = replica;"
+        " UPDATE entry SET delta = delta - 1 FROM changed"
+        " WHERE entry.operation_id = changed.operation_id AND entry.leg = changed.leg; DROP TABLE changed",
     ),
     Mutation(
         "come_back",
