@@ -1,8 +1,8 @@
 """Runs a command that does not outlive whoever started it: `python tied.py SIGNAL PARENT USER COMMAND...`.
 
-The kernel sends SIGNAL the moment the parent ends, however it ends; to it the parent is the thread that started us. As
-PostgreSQL will not run as root, USER is the number to become first, or "-": becoming somebody else clears what was asked
-of the kernel.
+The kernel sends SIGNAL the moment the parent ends, however it ends; the parent is the thread that started us. USER is
+the number to become first, as PostgreSQL will not run as root, or "-": becoming somebody else clears what was asked of
+the kernel.
 """
 
 import ctypes
