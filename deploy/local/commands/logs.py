@@ -13,6 +13,7 @@ from deploy.local.terminal import LocalError
 LAST = 200
 EACH = 20  # lines of each process when all are shown
 PAUSE = 0.2
+FOR_MACHINES = ("service", "replica", "trace_id", "span_id")
 
 
 def command(asked: Namespace, outside: Outside) -> int:
@@ -74,7 +75,8 @@ class Show:
             return line
         moment = str(said.pop("timestamp", ""))[11:19]
         level, event = said.pop("level", "info"), said.pop("event", "")
-        rest = " ".join(f"{name}={value}" for name, value in said.items())
+        trace = said.pop("exception", "")
+        rest = " ".join(f"{name}={value}" for name, value in said.items() if name not in FOR_MACHINES)
         if self.colour and level in ("warning", "error", "critical"):
             event = f"\x1b[31m{event}\x1b[0m"
-        return f"{moment} {'' if level == 'info' else f'{level} '}{event} {rest}"
+        return f"{moment} {'' if level == 'info' else f'{level} '}{event} {rest}{trace and f'\n{trace}'}"
