@@ -79,4 +79,5 @@ class Show:
         rest = " ".join(f"{name}={value}" for name, value in said.items() if name not in FOR_MACHINES)
         if self.colour and level in ("warning", "error", "critical"):
             event = f"\x1b[31m{event}\x1b[0m"
-        return f"{moment} {'' if level == 'info' else f'{level} '}{event} {rest}{trace and f'\n{trace}'}"
+        before = "" if level == "info" else f"{level} "
+        return f"{moment} {before}{event} {rest}".rstrip() + ("\n" + trace if trace else "")
