@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.local.commands.logs import Show
 from deploy.local.ports import SERVICES
 from deploy.local.state import State
 from deploy.local.throwaway import folder
@@ -116,6 +117,15 @@ def test_logs_are_shown_of_all_or_of_one(shop: Terminal) -> None:
     one = shop.type("logs", "identity").stdout.splitlines()
     assert all(json.loads(line) for line in one if line.startswith("{"))
     assert "there is no such log" in shop.type("logs", "nobody").stderr
+
+
+def test_a_log_line_is_readable_on_a_terminal() -> None:
+    said = {"timestamp": "2026-11-23T21:07:30Z", "level": "error", "event": "rpc_failed", "code": "INTERNAL"}
+    line = json.dumps(said | {"trace_id": "0af7", "exception": "  File a\n  File b"})
+    assert (
+        Show(0, readable=True, colour=False).line(line) == "21:07:30 error rpc_failed code=INTERNAL\n  File a\n  File b"
+    )
+    assert Show(0, readable=False, colour=False).line(line) == line
 
 
 def test_logs_go_on_with_what_comes(shop: Terminal) -> None:
