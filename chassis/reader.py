@@ -30,18 +30,21 @@ log = structlog.get_logger()
 BATCH = 64
 POLL = 1.0  # seconds between looks that nobody asked for
 PATIENCE = 2.0
-HASTE = (0.003, 0.01, 0.03, 0.1)  # a subject tells of a message a moment before the stream has it
+HASTE = (0.003, 0.01, 0.03, 0.1, 0.3)  # a subject tells of a message a moment before the stream has it
 SLACK = timedelta(seconds=5)  # between the clocks of publishers and the stream's
 ALL = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-async def read(bus: Bus, *filters: str, since: UUID | datetime | None = None) -> AsyncGenerator[Envelope, None]:
+async def read(
+    bus: Bus, *filters: str, since: UUID | datetime | None = None, poll: float = POLL
+) -> AsyncGenerator[Envelope, None]:
     """What is published on `filters`, each within one package: after the event `since` (its id), from a time, from now.
 
-    After an id that is not known any more, or lies in another package, comes everything since shortly before it.
+    After an id that is not known any more, or lies in another package, comes everything since shortly before it. What
+    the subject did not tell of, which happens while the line breaks, comes within `poll` seconds.
     """
     heard: asyncio.Queue[Envelope] = asyncio.Queue(BATCH)
-    tasks = [asyncio.create_task(Reading(bus, one, since).run(heard), name="reader") for one in filters]
+    tasks = [asyncio.create_task(Reading(bus, one, since, poll).run(heard), name="reader") for one in filters]
     following = asyncio.gather(*tasks)
     try:
         while True:
@@ -60,8 +63,8 @@ async def read(bus: Bus, *filters: str, since: UUID | datetime | None = None) ->
 class Reading:
     """One filter, followed along its stream."""
 
-    def __init__(self, bus: Bus, filter: str, since: UUID | datetime | None) -> None:
-        self.bus, self.filter, self.since = bus, filter, since
+    def __init__(self, bus: Bus, filter: str, since: UUID | datetime | None, poll: float) -> None:
+        self.bus, self.filter, self.since, self.poll = bus, filter, since, poll
         self.stream = stream_of(".".join(filter.split(".")[:3]))
         self.outages = bus.outages
         self.place: dict[str, Any] | None = None  # what to ask for next: from a sequence, or from a time
@@ -86,7 +89,7 @@ class Reading:
                 for event in found:
                     await heard.put(event)
                 if len(found) < BATCH:
-                    await self.pause(found=bool(found))
+                    await self.pause()
         finally:
             for subscription in (hints, self.answers):
                 if subscription and not self.bus.client.is_closed:
@@ -96,9 +99,9 @@ class Reading:
         self.haste = 0
         self.news.set()
 
-    async def pause(self, *, found: bool) -> None:
-        seconds = POLL
-        if not found and self.haste < len(HASTE):
+    async def pause(self) -> None:
+        seconds = self.poll
+        if self.haste < len(HASTE):  # also after a find: two may have been told of at once
             seconds, self.haste = HASTE[self.haste], self.haste + 1
         try:
             async with asyncio.timeout(seconds):

@@ -37,6 +37,7 @@ from gateway.sessions import Person, Sessions
 
 MOST = 500  # streams of one gateway: each listens to every service
 MOST_EACH = 6  # of one session: a browser opens no more connections
+POLL = 5.0  # seconds: a look that nobody asked for costs each stream one question a service
 HEADERS: Headers = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache, no-transform"),
@@ -163,7 +164,7 @@ class Telling:
         user = self.person.user.removeprefix("users/")
         subject = f"{package}.*.*.{partition(user)}.{user}.*"
         since = self.cursor.seen.get(stream, self.cursor.since)
-        async with aclosing(read(self.facts.bus, subject, since=since)) as events:
+        async with aclosing(read(self.facts.bus, subject, since=since, poll=POLL)) as events:
             async for envelope in events:
                 await self.heard.put((stream, envelope))
 
