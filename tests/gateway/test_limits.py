@@ -89,6 +89,12 @@ async def wire(store: Store, sent: bytes) -> bytes:
         writer.close()
 
 
+async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(store: Store) -> None:
+    head = b"POST /v1/registrations:begin HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    told = await wire(store, head + b"content-length: 9999999999\r\n\r\n")
+    assert told.startswith(b"HTTP/1.1 413 ")
+
+
 async def test_a_head_without_end_is_refused(store: Store) -> None:
     told = await wire(store, b"GET / HTTP/1.1\r\nhost: x\r\nx-long: " + b"a" * (MOST_HEAD + 1))
     assert told.startswith(b"HTTP/1.1 431 ")
