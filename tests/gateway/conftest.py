@@ -1,13 +1,16 @@
 """People in front of the store: by token where only a service looks, signed in where the gateway does."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.store import Registered, Store
+from tests.store import OtherGateway, Registered, Store
+
+NOWHERE, NATS_NOWHERE = "ipv4:127.0.0.1:9", "nats://127.0.0.1:9"  # where nobody listens
+SHOP = "https://shop.example.org"
 
 
 @pytest.fixture
@@ -21,6 +24,21 @@ async def http(store: Store) -> AsyncIterator[httpx.AsyncClient]:
 def ada(store: Store) -> Registered:
     """A customer with an account, for tests that leave her as she is."""
     return store.register("ada")
+
+
+@pytest.fixture(scope="session")
+def another(store: Store) -> Iterator[OtherGateway]:
+    """A second gateway, where streams beat fast and pages of SHOP may call."""
+    with store.gateway(heartbeat_seconds="0.05", allowed_origins=f"{SHOP}, https://app.example.org") as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def lonely(store: Store) -> Iterator[OtherGateway]:
+    """A gateway at a secure address, which reaches identity and nobody else."""
+    targets = dict.fromkeys(("support_target", "loyalty_target", "privacy_target"), NOWHERE)
+    with store.gateway(nats_url=NATS_NOWHERE, public_url="https://store.example.org", **targets) as gateway:
+        yield gateway
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import httpx
 import pytest
 
-from tests.gateway.conftest import problem
-from tests.store import Store
+from tests.gateway.conftest import SHOP, problem
+from tests.store import OtherGateway, Store
 
 pytestmark = pytest.mark.xdist_group("store")
-SHOP, EVIL = "https://shop.example.org", "https://evil.example.net"
+EVIL = "https://evil.example.net"
 ASKED = {"access-control-request-method": "PATCH", "access-control-request-headers": "authorization"}
 
 
@@ -15,15 +15,14 @@ def said(answer: httpx.Response) -> dict[str, str]:
     return {name: value for name, value in answer.headers.items() if name.startswith("access-control-")}
 
 
-async def test_an_origin_on_the_list_may_call_and_read(store: Store) -> None:
-    with store.gateway(allowed_origins=f"{SHOP}, https://app.example.org") as gateway:
-        async with gateway.http(origin=SHOP) as http:
-            answer = await http.get("/v1/categories")
-            refused = await http.get("/v1/nothing")
-            before = await http.options("/v1/users/x", headers=ASKED)
-        async with gateway.http(origin=EVIL) as http:
-            other = await http.get("/v1/categories")
-            other_before = await http.options("/v1/users/x", headers=ASKED)
+async def test_an_origin_on_the_list_may_call_and_read(another: OtherGateway) -> None:
+    async with another.http(origin=SHOP) as http:
+        answer = await http.get("/v1/categories")
+        refused = await http.get("/v1/nothing")
+        before = await http.options("/v1/users/x", headers=ASKED)
+    async with another.http(origin=EVIL) as http:
+        other = await http.get("/v1/categories")
+        other_before = await http.options("/v1/users/x", headers=ASKED)
     assert answer.headers["access-control-allow-origin"] == SHOP
     assert {"ETag", "X-Request-Id"} <= set(answer.headers["access-control-expose-headers"].split(", "))
     assert refused.headers["access-control-allow-origin"] == SHOP  # what is refused can be read too

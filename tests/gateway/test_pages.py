@@ -8,9 +8,8 @@ import pytest
 from chassis.refusal import PLATFORM_DOMAIN
 from gateway.contracts import reasons
 from tests.gateway.conftest import problem
-from tests.gateway.test_problems import NOWHERE
 from tests.journeys.people import Mailbox, mailbox_client
-from tests.store import Store
+from tests.store import OtherGateway, Store
 
 pytestmark = pytest.mark.xdist_group("store")
 PAGES = ["/", "/register", "/confirm", "/docs", "/problems", "/unsubscribe/x"]
@@ -54,10 +53,9 @@ async def test_what_was_searched_is_shown_as_text(http: httpx.AsyncClient) -> No
     assert "<script>alert" not in answer.text
 
 
-async def test_the_page_stands_while_the_answers_are_away(store: Store) -> None:
-    with store.gateway(support_target=NOWHERE) as gateway:
-        async with gateway.http() as http:
-            answer = await http.get("/")
+async def test_the_page_stands_while_the_answers_are_away(lonely: OtherGateway) -> None:
+    async with lonely.http() as http:
+        answer = await http.get("/")
     assert answer.status_code == 200
     assert "cannot be shown just now" in answer.text
 
@@ -114,8 +112,7 @@ async def test_a_link_that_is_none_says_so_or_nothing(http: httpx.AsyncClient) -
     assert (await http.post("/unsubscribe/not-a-token-of-ours")).status_code in (200, 404)
 
 
-async def test_unsubscribing_while_nobody_is_there_is_to_be_tried_again(store: Store) -> None:
-    with store.gateway(loyalty_target=NOWHERE) as gateway:
-        async with gateway.http() as http:
-            answer = await http.post("/unsubscribe/token")
+async def test_unsubscribing_while_nobody_is_there_is_to_be_tried_again(lonely: OtherGateway) -> None:
+    async with lonely.http() as http:
+        answer = await http.post("/unsubscribe/token")
     assert (answer.status_code, "try again" in answer.text) == (503, True)

@@ -10,7 +10,7 @@ import pytest
 from deploy.local.commands.clock import advance
 from tests.gateway.conftest import problem
 from tests.journeys.people import eventually
-from tests.store import Registered, Store, user
+from tests.store import OtherGateway, Registered, Store, user
 
 pytestmark = pytest.mark.xdist_group("store")
 COOKIE = "__Host-rapport"
@@ -133,15 +133,14 @@ async def test_a_token_that_ends_is_renewed_without_anybody_noticing(
 
 
 async def test_a_page_that_asks_for_many_things_at_once_swaps_its_cookie_once(
-    store: Store, http: httpx.AsyncClient
+    store: Store, http: httpx.AsyncClient, another: OtherGateway
 ) -> None:
     eve = store.register("eve")
     secret = await sign_in(http, eve)
     issue = "rapport.identity.v1.IdentityService/IssueAccessToken"
     before = len(store.logged("identity", method=issue))
-    with store.gateway() as gateway:
-        async with gateway.http(**cookie(secret)) as other:
-            answers = await asyncio.gather(*(other.get(f"/v1/{eve.user}/orders") for _ in range(10)))
+    async with another.http(**cookie(secret)) as other:
+        answers = await asyncio.gather(*(other.get(f"/v1/{eve.user}/orders") for _ in range(10)))
     assert {answer.status_code for answer in answers} == {200}
     assert len(store.logged("identity", method=issue)) == before + 1
 

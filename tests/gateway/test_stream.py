@@ -15,7 +15,7 @@ from gateway.stream import MOST_EACH, Cursor
 from tests.gateway.conftest import order, problem
 from tests.gateway.test_sessions import cookie, sign_in
 from tests.journeys.people import Stream, eventually
-from tests.store import Registered, Store
+from tests.store import OtherGateway, Registered, Store
 
 pytestmark = pytest.mark.xdist_group("store")
 PLACED, CREATED = "rapport.commerce.v1.OrderPlaced", "rapport.support.v1.TicketCreated"
@@ -83,16 +83,17 @@ async def test_a_stream_goes_on_where_it_broke_off_with_nothing_missed_or_double
     assert heard == made
 
 
-async def test_a_stream_goes_on_at_another_gateway(store: Store, http: httpx.AsyncClient) -> None:
+async def test_a_stream_goes_on_at_another_gateway(
+    store: Store, http: httpx.AsyncClient, another: OtherGateway
+) -> None:
     eve = store.register("eve")
     secret = await sign_in(http, eve)
     async with listening(http, secret) as stream:
         first = await order(store, eve.user)
         assert await told(stream, 1) == [first]
     second = await order(store, eve.user)
-    with store.gateway() as gateway:
-        async with gateway.http() as other, listening(other, secret, stream.last_id) as again:
-            assert await told(again, 1) == [second]
+    async with another.http() as other, listening(other, secret, stream.last_id) as again:
+        assert await told(again, 1) == [second]
 
 
 async def test_a_stream_that_heard_nothing_yet_misses_nothing_either(store: Store, http: httpx.AsyncClient) -> None:
@@ -176,16 +177,14 @@ async def test_deleting_the_account_ends_the_stream(store: Store, http: httpx.As
     problem(await http.get("/events", headers=cookie(secret)), 401, "SESSION_ENDED")
 
 
-async def test_a_silent_stream_beats(store: Store, http: httpx.AsyncClient, ada: Registered) -> None:
-    secret = await sign_in(http, ada)
-    with store.gateway(heartbeat_seconds="0.05") as gateway:
-        async with gateway.http() as other, other.stream("GET", "/events", headers=cookie(secret)) as answer:
-            async with asyncio.timeout(10):
-                beats = 0
-                async for line in answer.aiter_lines():
-                    beats += line == ": still here"
-                    if beats == 3:
-                        break
+async def test_a_silent_stream_beats(http: httpx.AsyncClient, another: OtherGateway, ada: Registered) -> None:
+    secret, beats = await sign_in(http, ada), 0
+    async with another.http() as other, other.stream("GET", "/events", headers=cookie(secret)) as answer:
+        async with asyncio.timeout(10):
+            async for line in answer.aiter_lines():
+                beats += line == ": still here"
+                if beats == 3:
+                    break
     assert beats == 3
 
 
@@ -218,11 +217,12 @@ async def test_a_browser_has_so_many_streams_and_no_more(store: Store, http: htt
     await eventually(is_free, "that a closed stream makes room")
 
 
-async def test_without_nats_streams_are_to_be_had_later(store: Store, http: httpx.AsyncClient, ada: Registered) -> None:
+async def test_without_nats_streams_are_to_be_had_later(
+    http: httpx.AsyncClient, lonely: OtherGateway, ada: Registered
+) -> None:
     secret = await sign_in(http, ada)
-    with store.gateway(nats_url="nats://127.0.0.1:9") as gateway:
-        async with gateway.http() as other:
-            answer = await other.get("/events", headers=cookie(secret))
-            assert (await other.get("/session", headers=cookie(secret))).status_code == 200  # nothing else needs it
+    async with lonely.http() as other:
+        answer = await other.get("/events", headers=cookie(secret))
+        assert (await other.get("/session", headers=cookie(secret))).status_code == 200  # nothing else needs it
     problem(answer, 503, "TRY_AGAIN")
     assert answer.headers["retry-after"] == "2"
