@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -78,9 +78,18 @@ class Browser:
     async def events(self, last_id: str = "") -> "AsyncIterator[Stream]":
         """The person's own events, from after `last_id` where one is given."""
         headers = self.headers() | ({"last-event-id": last_id} if last_id else {})
-        async with self.http.stream("GET", "/events", headers=headers, timeout=60) as response:
-            assert response.status_code == 200, await response.aread()
-            stream = Stream(response.aiter_lines())
+        async with AsyncExitStack() as opened:
+
+            async def look() -> httpx.Response | None:
+                asked = self.http.stream("GET", "/events", headers=headers, timeout=60)
+                response = await opened.enter_async_context(asked)
+                if response.status_code == 503:  # the page comes back as well, until the events are to be had again
+                    await asyncio.sleep(float(response.headers["retry-after"]))
+                    return None
+                assert response.status_code == 200, await response.aread()
+                return response
+
+            stream = Stream((await eventually(look, "a stream of events")).aiter_lines())
             await stream.next("hello")
             yield stream
 
