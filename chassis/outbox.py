@@ -67,21 +67,30 @@ outbox_key = Table(
     impersonal(NAMED, "key", Text, primary_key=True).column,
     Column("version", BigInteger, nullable=False),
     impersonal("the id of the last event by its type", "last", JSONB, nullable=False).column,
-    Column("previous", Uuid),
 )
 
+# All events of a key are numbered by one row of `outbox_key`, whose lock the transaction then holds.
 PUBLISH = text("""
-WITH numbered AS (
+WITH given AS (
+    SELECT * FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:subjects AS text[]), CAST(:keys AS text[]),
+        CAST(:ordered_by AS text[]), CAST(:payloads AS bytea[]), CAST(:times AS timestamptz[])
+    ) WITH ORDINALITY AS given (id, type, subject, key, ordered_by, payload, event_time, number)
+), numbered AS (
     INSERT INTO outbox_key (key, version, last)
-    VALUES (:ordered_by, 1, jsonb_build_object(CAST(:type AS text), CAST(:id AS uuid)))
+    SELECT ordered_by, count(*), jsonb_object_agg(type, id ORDER BY number) FROM given
+    GROUP BY ordered_by ORDER BY ordered_by
     ON CONFLICT (key) DO UPDATE SET
-        version = outbox_key.version + 1,
-        previous = CAST(outbox_key.last ->> :type AS uuid),
+        version = outbox_key.version + excluded.version,
         last = outbox_key.last || excluded.last
-    RETURNING version, previous
+    RETURNING new.key, coalesce(old.version, 0) AS version, coalesce(old.last, '{}') AS last
 )
 INSERT INTO outbox (id, type, subject, key, version, previous, payload, traceparent, request_id, event_time)
-SELECT :id, :type, :subject, :key, version, previous, :payload, :traceparent, :request_id, :event_time FROM numbered
+SELECT given.id, type, subject, given.key,
+    version + row_number() OVER (PARTITION BY ordered_by ORDER BY number),
+    coalesce(lag(given.id) OVER (PARTITION BY ordered_by, type ORDER BY number), CAST(last ->> type AS uuid)),
+    payload, :traceparent, :request_id, event_time
+FROM given JOIN numbered ON numbered.key = ordered_by ORDER BY number
 """)
 FORGET = text("""
 DELETE FROM outbox WHERE id IN (
@@ -100,27 +109,39 @@ UPDATE outbox SET published_at = NULL WHERE id IN (
 
 async def publish(session: AsyncSession, event: Message) -> None:
     """Send `event` if and only if this transaction commits."""
-    payload, now = event.SerializeToString(deterministic=True), span.get()
+    await publish_all(session, [event])
+
+
+async def publish_all(session: AsyncSession, events: Sequence[Message]) -> None:
+    """Send them, in their order, if and only if this transaction commits."""
+    if not events:
+        return
+    now = span.get()
+    session.info[STAGED] = True
+    keys = [key_of(event) for event in events]
+    await session.execute(
+        PUBLISH,
+        {
+            "ids": [uuid7() for _ in events],
+            "types": [event.DESCRIPTOR.full_name for event in events],
+            "subjects": [subject_of(event) for event in events],
+            "keys": [key for key, _ in keys],
+            "ordered_by": [ordered_by for _, ordered_by in keys],
+            "payloads": [payload_of(event) for event in events],
+            "times": [moment(getattr(event, "event_time")) for event in events],  # noqa: B009 - of an unknown type
+            "traceparent": now.traceparent if now else "",
+            "request_id": now.request_id if now else "",
+        },
+    )
+
+
+def payload_of(event: Message) -> bytes:
+    payload = event.SerializeToString(deterministic=True)
     if len(payload) > MOST_BYTES:
         raise ValueError(f"A {event.DESCRIPTOR.full_name} of {len(payload)} bytes is more than a stream takes.")
     if not event.HasField("event_time"):
         raise ValueError(f"A {event.DESCRIPTOR.full_name} must say when it happened: event_time.")
-    key, ordered_by = key_of(event)
-    session.info[STAGED] = True
-    await session.execute(
-        PUBLISH,
-        {
-            "id": uuid7(),
-            "type": event.DESCRIPTOR.full_name,
-            "subject": subject_of(event),
-            "key": key,
-            "ordered_by": ordered_by,
-            "payload": payload,
-            "traceparent": now.traceparent if now else "",
-            "request_id": now.request_id if now else "",
-            "event_time": moment(getattr(event, "event_time")),  # noqa: B009 - a Message of unknown type
-        },
-    )
+    return payload
 
 
 def uuid7(milliseconds: int | None = None) -> UUID:

@@ -1,7 +1,8 @@
 """python -m services.loyalty"""
 
 import grpc
-from rapport.loyalty.v1 import loyalty_pb2
+from rapport.loyalty.v1 import ledger_pb2, loyalty_pb2
+from rapport.loyalty.v1.ledger_pb2_grpc import add_LedgerServiceServicer_to_server
 from rapport.loyalty.v1.loyalty_pb2_grpc import add_LoyaltyServiceServicer_to_server
 
 from chassis.client import channel
@@ -13,8 +14,11 @@ from services.loyalty import consumers, models
 from services.loyalty.bonus import Keys
 from services.loyalty.erasure import settling
 from services.loyalty.jobs import JOBS
+from services.loyalty.ledger.writer import Writer
 from services.loyalty.people import People
-from services.loyalty.rpc import Loyalty
+from services.loyalty.rpc.counter import Counter
+from services.loyalty.rpc.ledger import Ledger
+from services.loyalty.rpc.loyalty import Loyalty
 from services.loyalty.settings import Settings
 
 
@@ -25,15 +29,17 @@ def service(settings: Settings, sessions: Sessions, clock: Clock, identity: grpc
         identity or channel(settings.identity_target, service_token=settings.service_token.value, name="loyalty")
     )
     pages = Pages(settings.page_key.value.encode())
+    counter = Counter(sessions, clock, Writer(sessions, clock))
     return Service(
         name="loyalty",
         package="rapport.loyalty.v1",
-        contracts=[loyalty_pb2.DESCRIPTOR],
+        contracts=[loyalty_pb2.DESCRIPTOR, ledger_pb2.DESCRIPTOR],
         servicers=[
             (
                 add_LoyaltyServiceServicer_to_server,
-                Loyalty(sessions, clock, pages, people, keys, settings.public_url),
-            )
+                Loyalty(sessions, clock, pages, people, keys, settings.public_url, counter),
+            ),
+            (add_LedgerServiceServicer_to_server, Ledger(counter, pages)),
         ],
         consumers=consumers.handlers(people, keys),
         jobs=JOBS,

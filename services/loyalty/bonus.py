@@ -14,8 +14,11 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.loyalty import addresses, journal, points, programme
-from services.loyalty.models import Bonus, BonusMark, Kind
+from services.loyalty import addresses, points, programme
+from services.loyalty.ledger.movements import has
+from services.loyalty.ledger.post import post
+from services.loyalty.ledger.requests import Earn
+from services.loyalty.models import Bonus, BonusMark, Kind, Origin
 
 CAMPAIGN = "shop-eu/newsletter-500/v1"
 
@@ -59,12 +62,19 @@ async def grant(
     if held is None:
         return Outcome(Bonus.BONUS_UNSPECIFIED)  # erased while we worked: there is nobody to give it to
     key = str(held.account_id)
-    if await journal.has(session, CAMPAIGN, key) or not await remember(session, email, keys, now=now):
+    if await has(session, CAMPAIGN, key) or not await remember(session, email, keys, now=now):
         return Outcome(Bonus.ALREADY_GRANTED)
-    await points.earn(
-        session, held, rules.newsletter_bonus, kind=Kind.NEWSLETTER_BONUS, scope=CAMPAIGN, key=key, effective=effective,
-        now=now, programme_version=rules.version,
-    )  # fmt: skip
+    earning = Earn(
+        account=held.account_id,
+        scope=CAMPAIGN,
+        key=key,
+        effective=effective,
+        kind=Kind.NEWSLETTER_BONUS,
+        points=rules.newsletter_bonus,
+        origin=Origin.PROMOTION,
+        programme_version=rules.version,
+    )
+    await post(session, [earning], now=now)
     return Outcome(Bonus.GRANTED, rules.newsletter_bonus)
 
 

@@ -2,10 +2,17 @@
 
 from datetime import datetime, timedelta
 
+from sqlalchemy import select
+
 from chassis.database import Sessions
 from chassis.jobs import job
 from services.loyalty import subscriptions
-from services.loyalty.ledger import verify_continuously
+from services.loyalty.ledger.post import post
+from services.loyalty.ledger.requests import Catch
+from services.loyalty.ledger.verify import verify_continuously
+from services.loyalty.models import Account
+
+BATCH = 200
 
 
 @job(every=timedelta(minutes=10))
@@ -14,4 +21,18 @@ async def forget_ended_links(sessions: Sessions, now: datetime) -> int:
         return await subscriptions.forget_links(session, now)
 
 
-JOBS = (forget_ended_links, verify_continuously)
+@job(every=timedelta(minutes=1))
+async def book_what_is_due(sessions: Sessions, now: datetime) -> int:
+    """Write down what time has done, and what was true before: points wait no more, holds and lots have ended."""
+    due = select(Account.id).where(Account.due_time <= now).order_by(Account.due_time).limit(BATCH)
+    done = 0
+    while True:
+        async with sessions.begin() as session:
+            accounts = list(await session.scalars(due))
+            await post(session, [Catch(account=account) for account in accounts], now=now)
+        done += len(accounts)
+        if len(accounts) < BATCH:
+            return done
+
+
+JOBS = (forget_ended_links, book_what_is_due, verify_continuously)

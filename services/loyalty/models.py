@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from rapport.annotations.v1.personal_data_pb2 import Category, Personal, Purpose
-from sqlalchemy import CHAR, CheckConstraint, Enum, ForeignKey, ForeignKeyConstraint, Identity, Index, Numeric
+from sqlalchemy import CHAR, CheckConstraint, Enum, ForeignKey, Identity, Index, Numeric
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -32,13 +32,15 @@ MARK = Personal(
 
 
 class Bucket(StrEnum):
-    """Where points are. The first two belong to an account; the others are the programme's, and have no row at all."""
+    """The programme's side of an operation. These have no row and no balance of their own, so nobody waits for one."""
 
-    AVAILABLE = "AVAILABLE"
-    ARREARS = "ARREARS"  # what a member owes: its legs are negative while it grows
     ISSUED = "ISSUED"
+    REDEEMED = "REDEEMED"
+    EXPIRED = "EXPIRED"
     REVERSED = "REVERSED"
     FORFEITED = "FORFEITED"
+    ADJUSTED = "ADJUSTED"
+    TRANSFERRED = "TRANSFERRED"  # what left one account and came into another: zero
     WRITTEN_OFF = "WRITTEN_OFF"
 
 
@@ -51,6 +53,50 @@ class Kind(StrEnum):
     GOODWILL = "GOODWILL"
     FORFEIT = "FORFEIT"
     WRITE_OFF = "WRITE_OFF"
+    ACTIVATE = "ACTIVATE"
+    EXPIRE = "EXPIRE"
+    REDEEM = "REDEEM"
+    HOLD = "HOLD"
+    CAPTURE = "CAPTURE"
+    RELEASE = "RELEASE"
+    REFUND = "REFUND"
+    REVERSE = "REVERSE"
+    TRANSFER_OUT = "TRANSFER_OUT"
+    TRANSFER_IN = "TRANSFER_IN"
+    ADJUST = "ADJUST"
+    IMPORT = "IMPORT"
+    REFERRAL = "REFERRAL"
+    CAMPAIGN = "CAMPAIGN"
+    VOUCHER = "VOUCHER"
+
+
+class Origin(StrEnum):
+    """Where points come from; the names are those of the contract."""
+
+    PURCHASE = "PURCHASE"
+    PROMOTION = "PROMOTION"
+    GOODWILL = "GOODWILL"
+    IMPORTED = "IMPORTED"
+
+
+class Place(StrEnum):
+    """Where points of a lot are: each of them in one place at any time."""
+
+    PENDING = "PENDING"
+    OPEN = "OPEN"
+    HELD = "HELD"
+    SPENT = "SPENT"
+    EXPIRED = "EXPIRED"
+    REVERSED = "REVERSED"
+    ABSORBED = "ABSORBED"  # settled what the account owed
+    REMOVED = "REMOVED"  # into another lot or account, forfeited, or corrected away
+
+
+class HoldState(StrEnum):
+    OPEN = "OPEN"
+    CAPTURED = "CAPTURED"
+    RELEASED = "RELEASED"
+    EXPIRED = "EXPIRED"
 
 
 class State(StrEnum):
@@ -65,9 +111,9 @@ class Bonus(StrEnum):
     CLAIM_WAITING = "CLAIM_WAITING"
 
 
-def one_of(words: type[StrEnum]) -> Enum:
-    """A text column that holds one of our own words, and a CHECK that says so."""
-    return Enum(words, native_enum=False, create_constraint=True, name=words.__name__.lower(), length=30)
+def one_of(words: type[StrEnum], name: str = "") -> Enum:
+    """A text column that holds one of our own words, and a CHECK of that name that says so."""
+    return Enum(words, native_enum=False, create_constraint=True, name=name or words.__name__.lower(), length=30)
 
 
 class Base(database.Words, DeclarativeBase):
@@ -75,20 +121,25 @@ class Base(database.Words, DeclarativeBase):
 
 
 class Account(Base):
-    """Points of somebody: `member` says whose. Closed once that person is erased."""
+    """Points of one currency: `member` says whose. Closed once that person is erased."""
 
     __tablename__ = "account"
 
     id: Mapped[UUID] = subject(POINTS, through="member.account_id", primary_key=True, default=uuid4)
+    currency: Mapped[str] = impersonal("the store's code for its points")
     available: Mapped[int] = mapped_column(default=0)
+    pending: Mapped[int] = mapped_column(default=0)
+    held: Mapped[int] = mapped_column(default=0)
     arrears: Mapped[int] = mapped_column(default=0)
+    # No later than the first thing of it that is due by the clock: an expiry, an activation, the end of a hold.
+    due_time: Mapped[datetime | None]
     create_time: Mapped[datetime]
     close_time: Mapped[datetime | None]
 
     __table_args__ = (
-        CheckConstraint("available >= 0", "available"),
-        CheckConstraint("arrears >= 0", "arrears"),
+        CheckConstraint("available >= 0 AND pending >= 0 AND held >= 0 AND arrears >= 0", "positive"),
         CheckConstraint("arrears = 0 OR available = 0", "arrears_first"),
+        Index(None, "due_time", postgresql_where="due_time IS NOT NULL"),
         # Every movement updates this row: room on the page keeps it there, and off the index.
         {"postgresql_with": {"fillfactor": 70}},
     )
@@ -100,6 +151,7 @@ class Member(Base):
     __tablename__ = "member"
 
     user_id: Mapped[UUID] = subject(MEMBERSHIP, primary_key=True)
+    currency: Mapped[str] = impersonal("the store's code for its points", primary_key=True)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), unique=True)
 
 
@@ -128,48 +180,189 @@ class Purchase(Base):
 
 
 class Operation(Base):
-    """One thing that happened to an account's points. Never changed, never deleted."""
+    """One thing that happened to an account's points, or was refused. Never changed, never deleted.
+
+    Its legs are columns: what became of the account's four balances (more owed is less), and against which of the
+    programme's. They sum to zero in every row, and no way of writing one gets around that. No foreign key: a batch
+    writes only accounts that it has locked, and every look-up would cost what an insert does.
+    """
 
     __tablename__ = "operation"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     # Drawn under the account's lock, so within an account it is the order of booking.
-    seq: Mapped[int] = mapped_column(Identity(always=True), unique=True)
-    account_id: Mapped[UUID] = subject(POINTS, ForeignKey("account.id"), through="member.account_id", index=False)
+    seq: Mapped[int] = mapped_column(Identity(always=True))
+    batch: Mapped[UUID]  # those that were committed together, and are sealed together
+    account_id: Mapped[UUID] = subject(POINTS, through="member.account_id", index=False)
     kind: Mapped[Kind] = mapped_column(one_of(Kind))
-    # What the operation answers, for ever: the same scope and key is the same operation.
-    scope: Mapped[str] = impersonal("one of our own words for a source of operations")
-    key: Mapped[str] = impersonal("ids, by the rules of the scope")
-    fingerprint: Mapped[bytes] = impersonal("a hash over ids and numbers")
+    # What the operation answers, for ever: the same scope and key is the same operation. What comes of time has none.
+    scope: Mapped[str | None] = impersonal("one of our own words for a source of operations")
+    key: Mapped[str | None] = impersonal("ids, by the rules of the scope")
+    asked: Mapped[dict[str, Any]] = impersonal("ids and numbers of what was asked for")
+    refusal: Mapped[dict[str, Any] | None] = impersonal("a reason of the contract, with its numbers")
+    about: Mapped[UUID | None]  # the operation or the hold that this one goes on with
     order_number: Mapped[str | None] = impersonal("the shop's own number of the order")
-    programme_version: Mapped[int | None] = mapped_column(ForeignKey("programme.version"))
+    programme_version: Mapped[int | None]
     effective_time: Mapped[datetime]
     booked_time: Mapped[datetime]
+    available: Mapped[int]
+    pending: Mapped[int]
+    held: Mapped[int]
+    arrears: Mapped[int]
+    against: Mapped[Bucket | None] = mapped_column(one_of(Bucket))
+    amount: Mapped[int]
+    available_after: Mapped[int]
+    pending_after: Mapped[int]
+    held_after: Mapped[int]
+    arrears_after: Mapped[int]
 
     __table_args__ = (
         Unique("scope", "key"),
-        ForeignKeyConstraint(["account_id", "order_number"], ["purchase.account_id", "purchase.number"]),
-        Index(None, "account_id", "seq"),
+        CheckConstraint("available + pending + held - arrears + amount = 0", "sums_to_zero"),
+        CheckConstraint("(against IS NULL) = (amount = 0)", "against"),
+        CheckConstraint("refusal IS NULL OR (available, pending, held, arrears, amount) = (0, 0, 0, 0, 0)", "refusal"),
+        CheckConstraint("(scope IS NULL) = (key IS NULL)", "key"),
+        Index(None, "account_id", "seq", unique=True),
+        Index(None, "about", postgresql_where="about IS NOT NULL"),
     )
 
 
-class Entry(Base):
-    """One leg of an operation. The legs of each sum to zero: a trigger refuses what does not."""
+class Lot(Base):
+    """What one earning brought: each of its points is in one place at any time, and that is checked in every row."""
 
-    __tablename__ = "entry"
+    __tablename__ = "lot"
 
-    operation_id: Mapped[UUID] = mapped_column(ForeignKey("operation.id"), primary_key=True)
-    leg: Mapped[int] = mapped_column(primary_key=True)
-    bucket: Mapped[Bucket] = mapped_column(one_of(Bucket))
-    account_id: Mapped[UUID | None] = subject(POINTS, ForeignKey("account.id"), through="member.account_id")
-    delta: Mapped[int]
-    balance_after: Mapped[int | None]
+    id: Mapped[UUID] = mapped_column(primary_key=True)  # where an operation earned one lot, that of the operation
+    seq: Mapped[int] = mapped_column(Identity(always=True))
+    account_id: Mapped[UUID] = subject(POINTS, through="member.account_id", index=False)
+    operation_id: Mapped[UUID]  # that earned it
+    parent_id: Mapped[UUID | None]  # the lot it was before: of another account, or of before a grace
+    origin: Mapped[Origin] = mapped_column(one_of(Origin))
+    rule: Mapped[str | None] = impersonal("the programme's word for the rule that gave it")
+    priority: Mapped[int]
+    available_time: Mapped[datetime]
+    expire_time: Mapped[datetime | None]  # exclusive: at that instant they are gone
+    amount: Mapped[int]
+    pending: Mapped[int]
+    open: Mapped[int]
+    held: Mapped[int]
+    spent: Mapped[int]
+    expired: Mapped[int]
+    reversed: Mapped[int]
+    absorbed: Mapped[int]
+    removed: Mapped[int]
+    clawed: Mapped[int]  # how many were asked back, whoever paid for it
 
     __table_args__ = (
-        CheckConstraint("delta <> 0", "delta"),
-        CheckConstraint("(bucket IN ('AVAILABLE', 'ARREARS')) = (account_id IS NOT NULL)", "owner"),
-        CheckConstraint("(balance_after IS NULL) = (account_id IS NULL) AND balance_after >= 0", "balance_after"),
+        CheckConstraint(
+            "pending >= 0 AND open >= 0 AND held >= 0 AND spent >= 0 AND expired >= 0 AND reversed >= 0"
+            " AND absorbed >= 0 AND removed >= 0 AND clawed BETWEEN 0 AND amount AND amount > 0",
+            "positive",
+        ),
+        CheckConstraint(
+            "amount = pending + open + held + spent + expired + reversed + absorbed + removed", "each_in_one_place"
+        ),
+        # The order in which they are spent.
+        Index(
+            "lot_burn_idx",
+            "account_id",
+            "priority",
+            "expire_time",
+            "available_time",
+            "seq",
+            postgresql_where="open > 0",
+        ),
+        Index("lot_pending_idx", "account_id", "available_time", postgresql_where="pending > 0"),
+        Index(None, "account_id", "seq"),
+        Index("lot_descended_idx", "operation_id", postgresql_where="id <> operation_id"),
     )
+
+
+class LotMove(Base):
+    """What an operation did to a lot that was there before. Never changed, never deleted."""
+
+    __tablename__ = "lot_move"
+
+    operation_id: Mapped[UUID] = subject(POINTS, through="operation.id", primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    lot_id: Mapped[UUID]
+    source: Mapped[Place] = mapped_column(one_of(Place, "source"))
+    target: Mapped[Place] = mapped_column(one_of(Place, "target"))
+    points: Mapped[int]
+
+    __table_args__ = (CheckConstraint("points > 0", "points"),)
+
+
+class Hold(Base):
+    """Points set aside for a purchase under way. Its slices are what its operation took from lots."""
+
+    __tablename__ = "hold"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)  # that of the operation that made it
+    account_id: Mapped[UUID] = subject(POINTS, through="member.account_id", index=False)
+    points: Mapped[int]
+    captured: Mapped[int]
+    released: Mapped[int]
+    state: Mapped[HoldState] = mapped_column(one_of(HoldState))
+    create_time: Mapped[datetime]
+    expire_time: Mapped[datetime]
+
+    __table_args__ = (
+        CheckConstraint("points > 0 AND captured >= 0 AND released >= 0", "positive"),
+        CheckConstraint("captured + released <= points", "no_more_than_held"),
+        CheckConstraint("(state = 'OPEN') = (captured + released < points)", "open"),
+        Index(None, "account_id", "expire_time"),
+    )
+
+
+class Refunded(Base):
+    """How much of a redemption came back so far."""
+
+    __tablename__ = "refunded"
+
+    operation_id: Mapped[UUID] = subject(POINTS, through="operation.id", primary_key=True)
+    points: Mapped[int]
+
+    __table_args__ = (CheckConstraint("points > 0", "points"),)
+
+
+class Substitution(Base):
+    """A lot paid for another that was reversed after it was spent: what comes back to that one goes to this first."""
+
+    __tablename__ = "substitution"
+
+    operation_id: Mapped[UUID] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    lot_id: Mapped[UUID] = subject(POINTS, through="lot.id")  # that was spent
+    payer_id: Mapped[UUID]
+    points: Mapped[int]
+    returned: Mapped[int]
+
+    __table_args__ = (CheckConstraint("points > 0 AND returned BETWEEN 0 AND points", "points"),)
+
+
+class Seal(Base):
+    """A link of the chain over all that was booked: the hash of the link before, and of what one batch wrote."""
+
+    __tablename__ = "seal"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    batch: Mapped[UUID] = mapped_column(unique=True)
+    operations: Mapped[int]
+    digest: Mapped[bytes] = impersonal("a hash over ids and numbers")
+    root: Mapped[bytes] = impersonal("a hash over hashes")
+
+
+class Chain(Base):
+    """The last link, in the one row there is: whoever adds one waits here for who did before."""
+
+    __tablename__ = "chain"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int]
+    root: Mapped[bytes] = impersonal("a hash over hashes")
+
+    __table_args__ = (CheckConstraint("id = 1", "one_row"),)
 
 
 class Programme(Base):
@@ -179,6 +372,7 @@ class Programme(Base):
 
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     currency: Mapped[str] = impersonal("the store's word for its points")
+    currencies: Mapped[dict[str, Any]] = impersonal("the store's words for other points of its own, by their codes")
     newsletter_bonus: Mapped[int]
     points_per_unit: Mapped[int]
     start_time: Mapped[datetime]
@@ -239,4 +433,4 @@ class BonusMark(Base):
     __table_args__ = (CheckConstraint("form IN ('exact', 'canonical')", "form"),)
 
 
-JOURNAL: tuple[Any, ...] = (Operation.__table__, Entry.__table__)
+JOURNAL: tuple[Any, ...] = (Operation.__table__, LotMove.__table__, Seal.__table__)

@@ -14,7 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.refusal import InvalidField, Violation
 from services.loyalty import points, programme
-from services.loyalty.models import Account, Kind, Purchase
+from services.loyalty.ledger import movements
+from services.loyalty.ledger.post import post
+from services.loyalty.ledger.requests import Earn, Policy, Request, Reverse, Settle
+from services.loyalty.models import Account, Kind, Origin, Purchase
 from services.loyalty.points import Holding
 
 EARNED, TAKEN_BACK = "commerce/order/earned", "commerce/order/taken-back"
@@ -41,10 +44,7 @@ async def paid(session: AsyncSession, fact: Fact, amount: Decimal, currency: str
     purchase.earned = rule(amount, rules.points_per_unit)
     await session.flush()
     if purchase.earned:
-        await points.earn(
-            session, held, purchase.earned, kind=Kind.ORDER, scope=EARNED, key=f"{held.account_id}/{fact.number}",
-            effective=fact.effective, now=fact.now, order_number=fact.number, programme_version=rules.version,
-        )  # fmt: skip
+        await post(session, [earning(held, purchase, fact), *settling(held)], now=fact.now)
     await take_back_what_is_due(session, held, purchase, fact)
 
 
@@ -73,10 +73,43 @@ async def take_back_what_is_due(session: AsyncSession, held: Holding, purchase: 
         return
     purchase.taken_back += due
     await session.flush()
-    await points.take_back(
-        session, held, due, scope=TAKEN_BACK, key=f"{held.account_id}/{fact.number}/{purchase.taken_back}",
-        effective=fact.effective, now=fact.now, order_number=fact.number, programme_version=rules.version,
-    )  # fmt: skip
+    earned = await movements.operation_of(session, EARNED, key_of(held, fact))
+    reversal = Reverse(
+        account=held.account_id,
+        scope=TAKEN_BACK,
+        key=f"{key_of(held, fact)}/{purchase.taken_back}",
+        effective=fact.effective,
+        kind=Kind.ORDER_REFUND,
+        operation=earned,
+        points=due,
+        policy=Policy.UNLIMITED,
+        order_number=fact.number,
+        programme_version=rules.version,
+    )
+    await post(session, [reversal, *settling(held)], now=fact.now)
+
+
+def earning(held: Holding, purchase: Purchase, fact: Fact) -> Earn:
+    return Earn(
+        account=held.account_id,
+        scope=EARNED,
+        key=key_of(held, fact),
+        effective=fact.effective,
+        kind=Kind.ORDER,
+        points=purchase.earned,
+        origin=Origin.PURCHASE,
+        order_number=fact.number,
+        programme_version=purchase.programme_version,
+    )
+
+
+def settling(held: Holding) -> list[Request]:
+    """What is told of the erased too late is booked, and comes to nothing at once."""
+    return [Settle(account=held.account_id)] if held.user is None else []
+
+
+def key_of(held: Holding, fact: Fact) -> str:
+    return f"{held.account_id}/{fact.number}"
 
 
 def rule(amount: Decimal, points_per_unit: int) -> int:

@@ -7,9 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.etags import check_etag, etag_of
 from services.loyalty.models import Programme
-from services.loyalty.refusals import ProgrammeNotSet
+from services.loyalty.refusals import CurrencyUnknown, ProgrammeNotSet
 
 ETAG = "programme"
+MAIN = "points"  # the code of the points that the programme is about; other ones are named by it
 
 
 async def latest(session: AsyncSession) -> Programme:
@@ -17,9 +18,21 @@ async def latest(session: AsyncSession) -> Programme:
     return required(await session.scalar(select(Programme).order_by(Programme.version.desc()).limit(1)))
 
 
-async def currency(session: AsyncSession) -> str:
-    """The store's word for its points; "" while no rules are set."""
-    return await session.scalar(select(Programme.currency).order_by(Programme.version.desc()).limit(1)) or ""
+async def word_of(session: AsyncSession, code: str) -> str:
+    """The store's word for points of a code; "" while no rules are set. Refuses with CurrencyUnknown."""
+    rules = await session.scalar(select(Programme).order_by(Programme.version.desc()).limit(1))
+    if code == MAIN:
+        return rules.currency if rules else ""
+    if rules is None or code not in rules.currencies:
+        raise CurrencyUnknown("The programme has no points of that code.")
+    return str(rules.currencies[code])
+
+
+async def code_of(session: AsyncSession, asked: str) -> str:
+    """The code of the points that are asked for: the programme's first, unless another one is named."""
+    if asked not in ("", MAIN):
+        await word_of(session, asked)
+    return asked or MAIN
 
 
 async def in_force(session: AsyncSession, at: datetime) -> Programme:
@@ -34,13 +47,25 @@ async def version(session: AsyncSession, number: int) -> Programme:
 
 
 async def replace(
-    session: AsyncSession, *, currency: str, newsletter_bonus: int, points_per_unit: int, etag: str, now: datetime
+    session: AsyncSession,
+    *,
+    currency: str,
+    currencies: dict[str, str],
+    newsletter_bonus: int,
+    points_per_unit: int,
+    etag: str,
+    now: datetime,
 ) -> Programme:
     """Put a new version in force. The rules that are in force already make none."""
     await session.execute(text("LOCK TABLE programme IN SHARE ROW EXCLUSIVE MODE"))  # a few times a year, and short
     current = await session.scalar(select(Programme).order_by(Programme.version.desc()).limit(1))
     check_etag(etag, current.version if current else 0, ETAG)
-    rules = {"currency": currency, "newsletter_bonus": newsletter_bonus, "points_per_unit": points_per_unit}
+    rules = {
+        "currency": currency,
+        "currencies": currencies,
+        "newsletter_bonus": newsletter_bonus,
+        "points_per_unit": points_per_unit,
+    }
     if current is not None and all(getattr(current, name) == value for name, value in rules.items()):
         return current
     replaced = Programme(version=current.version + 1 if current else 1, start_time=now, **rules)

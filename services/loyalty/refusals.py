@@ -1,9 +1,22 @@
+from collections.abc import Mapping
+from typing import Any
+
 from grpc import StatusCode
 from rapport.loyalty.v1.errors_pb2 import (
     ACCOUNT_CLOSED,
+    CURRENCY_UNKNOWN,
     EMAIL_MALFORMED,
+    EXCEEDS_EARNED,
+    EXCEEDS_HOLD,
+    EXCEEDS_REDEEMED,
+    HOLD_ENDED,
+    HOLD_NOT_FOUND,
+    INSUFFICIENT_POINTS,
+    LEDGER_BUSY,
     LINK_INVALID,
+    MOVEMENT_NOT_FOUND,
     PROGRAMME_NOT_SET,
+    SAME_ACCOUNT,
     SUBSCRIPTION_NOT_FOUND,
     ErrorReason,
 )
@@ -29,3 +42,50 @@ class AccountClosed(Refusal):
 
 class ProgrammeNotSet(Refusal):
     code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(PROGRAMME_NOT_SET)
+
+
+class InsufficientPoints(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(INSUFFICIENT_POINTS)
+
+
+class HoldNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(HOLD_NOT_FOUND)
+
+
+class HoldEnded(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(HOLD_ENDED)
+
+
+class ExceedsHold(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(EXCEEDS_HOLD)
+
+
+class MovementNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(MOVEMENT_NOT_FOUND)
+
+
+class ExceedsRedeemed(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(EXCEEDS_REDEEMED)
+
+
+class ExceedsEarned(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(EXCEEDS_EARNED)
+
+
+class SameAccount(Refusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(SAME_ACCOUNT)
+
+
+class LedgerBusy(Refusal):
+    code, reason = StatusCode.RESOURCE_EXHAUSTED, ErrorReason.Name(LEDGER_BUSY)
+
+
+class CurrencyUnknown(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(CURRENCY_UNKNOWN)
+
+
+def refused_again(said: Mapping[str, Any]) -> Refusal:
+    """The refusal that was written down: its reason, its words, its numbers."""
+    kinds = {one.reason: one for one in Refusal.__subclasses__() if one.__module__ == __name__}
+    rest = {name: value for name, value in said.items() if name not in ("reason", "message")}
+    return kinds[said["reason"]](said["message"], **rest)

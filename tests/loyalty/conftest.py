@@ -12,7 +12,9 @@ from nats.js import JetStreamContext
 from rapport.identity.v1 import identity_pb2 as identity_pb
 from rapport.identity.v1.events_pb2 import UserCreated
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceServicer, add_IdentityServiceServicer_to_server
+from rapport.loyalty.v1 import ledger_pb2 as ledger_pb
 from rapport.loyalty.v1 import loyalty_pb2 as pb
+from rapport.loyalty.v1.ledger_pb2_grpc import LedgerServiceStub
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
 from sqlalchemy import select, text
 
@@ -28,9 +30,6 @@ from chassis.streams import Party, prepare
 from chassis.subjects import key_of, owner_of, subject_of
 from chassis.time import timestamp
 from services.loyalty.__main__ import service
-from services.loyalty.journal import book
-from services.loyalty.models import Bucket, Kind
-from services.loyalty.points import account_id
 from services.loyalty.settings import Settings
 from tests import engines, tokens
 from tests.chassis.events import operator, until
@@ -62,6 +61,7 @@ class World:
     """Loyalty running, people who use it, and what reaches them."""
 
     stub: LoyaltyServiceStub
+    ledger: LedgerServiceStub
     identity: Identity
     sessions: Sessions
     clock: Hands
@@ -109,14 +109,13 @@ class World:
         return await self.stub.EarnPoints(request, metadata=OPERATOR)
 
     async def spend(self, user: UUID, points: int) -> None:
-        """Take points that are there: a movement that the journal allows, and no RPC makes yet."""
-        async with self.sessions.begin() as session:
-            account = await account_id(session, user)
-            assert account
-            await book(
-                session, account, -points, against=Bucket.FORFEITED, kind=Kind.FORFEIT, scope="tests", key=str(uuid4()),
-                effective=self.now(), now=self.now(),
-            )  # fmt: skip
+        await self.redeem(user, points)
+
+    async def redeem(self, user: UUID, points: int, request_id: str = "") -> pb.Movement:
+        request = ledger_pb.RedeemPointsRequest(
+            parent=f"users/{user}/pointsAccount", points=points, request_id=request_id or str(uuid4())
+        )
+        return await self.ledger.RedeemPoints(request, metadata=OPERATOR)
 
     async def books(self) -> pb.VerifyLedgerResponse:
         return await self.stub.VerifyLedger(pb.VerifyLedgerRequest(), metadata=OPERATOR)
@@ -232,7 +231,16 @@ async def world(postgres: str, nats: str, tmp_path: Path) -> AsyncIterator[World
     async with operator(nats) as js:
         await prepare(js, [party_of(loyalty), Party("others", OTHERS)])
         async with serving(loyalty, told) as served, grpc.aio.insecure_channel(f"127.0.0.1:{served.port}") as channel:
-            made = World(LoyaltyServiceStub(channel), identity, sessions, clock, served.settle, channel, js)
+            made = World(
+                LoyaltyServiceStub(channel),
+                LedgerServiceStub(channel),
+                identity,
+                sessions,
+                clock,
+                served.settle,
+                channel,
+                js,
+            )
             await made.set_rules()
             yield made
     await engine.dispose()

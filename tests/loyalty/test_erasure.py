@@ -107,9 +107,8 @@ async def test_a_late_order_of_the_erased_is_booked_to_nobody(world: World, know
     told = await world.books()
     assert told.balanced, told.findings
     first = 10 if known else 0
-    assert dict(told.totals) == {
-        "available": 0, "arrears": 0, "issued": 40 + first, "reversed": 15 + first, "forfeited": 40 + first,
-        "written_off": 15 + first,
+    assert {name: total for name, total in told.totals.items() if total} == {
+        "issued": 40 + first, "reversed": 15 + first, "forfeited": 40 + first, "written_off": 15 + first
     }  # fmt: skip
     assert await world.ask_database("SELECT 1 FROM member") == []
     assert len(await world.stated(PointsEarned)) == events
@@ -197,7 +196,7 @@ async def test_a_copy_of_what_is_held_has_every_movement(world: World) -> None:
     ]
     counts = {table: sum(row.table == table for row in rows) for table in {row.table for row in rows}}
     assert counts["operation"] == 2
-    assert counts["entry"] == 2  # the other legs are the programme's
+    assert counts["lot"] == 2
     assert counts["account"] == counts["member"] == counts["purchase"] == counts["subscription"] == 1
     told = "".join(row.row_json for row in rows)
     assert "ada@example.org" in told

@@ -2,27 +2,15 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 from chassis.migrations import create_chassis_tables, guard
 
 revision = "0001"
 down_revision = None
 
+KEPT = ("operation", "lot_move", "seal")
 GUARDS_OF_THE_JOURNAL = (
-    # A statement writes all legs of an operation or is refused: an operation that stands sums to zero.
-    """
-    CREATE FUNCTION legs_sum_to_zero() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-      IF EXISTS (SELECT FROM written GROUP BY operation_id HAVING sum(delta) <> 0) THEN
-        RAISE EXCEPTION 'the legs of an operation do not sum to zero' USING ERRCODE = 'P0L01';
-      END IF;
-      RETURN NULL;
-    END $$
-    """,
-    """
-    CREATE TRIGGER legs_sum_to_zero AFTER INSERT ON entry REFERENCING NEW TABLE AS written
-    FOR EACH STATEMENT EXECUTE FUNCTION legs_sum_to_zero()
-    """,
     # Also a statement that would change no row: nobody has a reason to write one.
     """
     CREATE FUNCTION journal_is_kept() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -30,14 +18,26 @@ GUARDS_OF_THE_JOURNAL = (
       RAISE EXCEPTION 'the journal is only ever added to' USING ERRCODE = 'P0L02';
     END $$
     """,
+    *(
+        f"""
+        CREATE TRIGGER journal_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
+        FOR EACH STATEMENT EXECUTE FUNCTION journal_is_kept()
+        """
+        for table in KEPT
+    ),
+    # What the entries of a ledger are elsewhere: a row for each leg.
     """
-    CREATE TRIGGER journal_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON operation
-    FOR EACH STATEMENT EXECUTE FUNCTION journal_is_kept()
+    CREATE VIEW entry AS
+    SELECT operation.id AS operation_id, seq, leg.bucket, leg.account_id, leg.delta
+    FROM operation CROSS JOIN LATERAL (VALUES
+        ('AVAILABLE', account_id, available),
+        ('PENDING', account_id, pending),
+        ('HELD', account_id, held),
+        ('ARREARS', account_id, -arrears),
+        (against, NULL, amount)
+    ) AS leg (bucket, account_id, delta) WHERE leg.delta <> 0
     """,
-    """
-    CREATE TRIGGER journal_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON entry
-    FOR EACH STATEMENT EXECUTE FUNCTION journal_is_kept()
-    """,
+    "INSERT INTO chain (id, number, root) VALUES (1, 0, decode(repeat('00', 32), 'hex'))",
 )
 
 
@@ -46,15 +46,23 @@ def upgrade() -> None:
     op.create_table(
         "account",
         sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("available", sa.BigInteger(), nullable=False),
+        sa.Column("pending", sa.BigInteger(), nullable=False),
+        sa.Column("held", sa.BigInteger(), nullable=False),
         sa.Column("arrears", sa.BigInteger(), nullable=False),
+        sa.Column("due_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("close_time", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("arrears = 0 OR available = 0", name=op.f("account_arrears_first_check")),
-        sa.CheckConstraint("arrears >= 0", name=op.f("account_arrears_check")),
-        sa.CheckConstraint("available >= 0", name=op.f("account_available_check")),
+        sa.CheckConstraint(
+            "available >= 0 AND pending >= 0 AND held >= 0 AND arrears >= 0", name=op.f("account_positive_check")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("account_pkey")),
         postgresql_with={"fillfactor": 70},
+    )
+    op.create_index(
+        op.f("account_due_time_idx"), "account", ["due_time"], unique=False, postgresql_where="due_time IS NOT NULL"
     )
     op.create_table(
         "bonus_mark",
@@ -67,6 +75,235 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("campaign", "key_version", "form", "mac", name=op.f("bonus_mark_pkey")),
     )
     op.create_index(op.f("bonus_mark_create_time_idx"), "bonus_mark", ["create_time"], unique=False)
+    op.create_table(
+        "chain",
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("root", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("chain_one_row_check")),
+        sa.PrimaryKeyConstraint("id", name=op.f("chain_pkey")),
+    )
+    op.create_table(
+        "hold",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("points", sa.BigInteger(), nullable=False),
+        sa.Column("captured", sa.BigInteger(), nullable=False),
+        sa.Column("released", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "OPEN",
+                "CAPTURED",
+                "RELEASED",
+                "EXPIRED",
+                name="holdstate",
+                native_enum=False,
+                create_constraint=True,
+                length=30,
+            ),
+            nullable=False,
+        ),
+        sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expire_time", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("(state = 'OPEN') = (captured + released < points)", name=op.f("hold_open_check")),
+        sa.CheckConstraint("captured + released <= points", name=op.f("hold_no_more_than_held_check")),
+        sa.CheckConstraint("points > 0 AND captured >= 0 AND released >= 0", name=op.f("hold_positive_check")),
+        sa.PrimaryKeyConstraint("id", name=op.f("hold_pkey")),
+    )
+    op.create_index(op.f("hold_account_id_expire_time_idx"), "hold", ["account_id", "expire_time"], unique=False)
+    op.create_table(
+        "lot",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("operation_id", sa.Uuid(), nullable=False),
+        sa.Column("parent_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "origin",
+            sa.Enum(
+                "PURCHASE",
+                "PROMOTION",
+                "GOODWILL",
+                "IMPORTED",
+                name="origin",
+                native_enum=False,
+                create_constraint=True,
+                length=30,
+            ),
+            nullable=False,
+        ),
+        sa.Column("rule", sa.Text(), nullable=True),
+        sa.Column("priority", sa.BigInteger(), nullable=False),
+        sa.Column("available_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expire_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("pending", sa.BigInteger(), nullable=False),
+        sa.Column("open", sa.BigInteger(), nullable=False),
+        sa.Column("held", sa.BigInteger(), nullable=False),
+        sa.Column("spent", sa.BigInteger(), nullable=False),
+        sa.Column("expired", sa.BigInteger(), nullable=False),
+        sa.Column("reversed", sa.BigInteger(), nullable=False),
+        sa.Column("absorbed", sa.BigInteger(), nullable=False),
+        sa.Column("removed", sa.BigInteger(), nullable=False),
+        sa.Column("clawed", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "amount = pending + open + held + spent + expired + reversed + absorbed + removed",
+            name=op.f("lot_each_in_one_place_check"),
+        ),
+        sa.CheckConstraint(
+            "pending >= 0 AND open >= 0 AND held >= 0 AND spent >= 0 AND expired >= 0 AND reversed >= 0"
+            " AND absorbed >= 0 AND removed >= 0 AND clawed BETWEEN 0 AND amount AND amount > 0",
+            name=op.f("lot_positive_check"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("lot_pkey")),
+    )
+    op.create_index(op.f("lot_account_id_seq_idx"), "lot", ["account_id", "seq"], unique=False)
+    op.create_index(
+        "lot_burn_idx",
+        "lot",
+        ["account_id", "priority", "expire_time", "available_time", "seq"],
+        unique=False,
+        postgresql_where="open > 0",
+    )
+    op.create_index("lot_descended_idx", "lot", ["operation_id"], unique=False, postgresql_where="id <> operation_id")
+    op.create_index(
+        "lot_pending_idx", "lot", ["account_id", "available_time"], unique=False, postgresql_where="pending > 0"
+    )
+    op.create_table(
+        "lot_move",
+        sa.Column("operation_id", sa.Uuid(), nullable=False),
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("lot_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "source",
+            sa.Enum(
+                "PENDING",
+                "OPEN",
+                "HELD",
+                "SPENT",
+                "EXPIRED",
+                "REVERSED",
+                "ABSORBED",
+                "REMOVED",
+                name="source",
+                native_enum=False,
+                create_constraint=True,
+                length=30,
+            ),
+            nullable=False,
+        ),
+        sa.Column(
+            "target",
+            sa.Enum(
+                "PENDING",
+                "OPEN",
+                "HELD",
+                "SPENT",
+                "EXPIRED",
+                "REVERSED",
+                "ABSORBED",
+                "REMOVED",
+                name="target",
+                native_enum=False,
+                create_constraint=True,
+                length=30,
+            ),
+            nullable=False,
+        ),
+        sa.Column("points", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("points > 0", name=op.f("lot_move_points_check")),
+        sa.PrimaryKeyConstraint("operation_id", "position", name=op.f("lot_move_pkey")),
+    )
+    op.create_table(
+        "operation",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("batch", sa.Uuid(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum(
+                "NEWSLETTER_BONUS",
+                "ORDER",
+                "ORDER_REFUND",
+                "GOODWILL",
+                "FORFEIT",
+                "WRITE_OFF",
+                "ACTIVATE",
+                "EXPIRE",
+                "REDEEM",
+                "HOLD",
+                "CAPTURE",
+                "RELEASE",
+                "REFUND",
+                "REVERSE",
+                "TRANSFER_OUT",
+                "TRANSFER_IN",
+                "ADJUST",
+                "IMPORT",
+                "REFERRAL",
+                "CAMPAIGN",
+                "VOUCHER",
+                name="kind",
+                native_enum=False,
+                create_constraint=True,
+                length=30,
+            ),
+            nullable=False,
+        ),
+        sa.Column("scope", sa.Text(), nullable=True),
+        sa.Column("key", sa.Text(), nullable=True),
+        sa.Column("asked", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("refusal", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("about", sa.Uuid(), nullable=True),
+        sa.Column("order_number", sa.Text(), nullable=True),
+        sa.Column("programme_version", sa.BigInteger(), nullable=True),
+        sa.Column("effective_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("booked_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("available", sa.BigInteger(), nullable=False),
+        sa.Column("pending", sa.BigInteger(), nullable=False),
+        sa.Column("held", sa.BigInteger(), nullable=False),
+        sa.Column("arrears", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "against",
+            sa.Enum(
+                "ISSUED",
+                "REDEEMED",
+                "EXPIRED",
+                "REVERSED",
+                "FORFEITED",
+                "ADJUSTED",
+                "TRANSFERRED",
+                "WRITTEN_OFF",
+                name="bucket",
+                native_enum=False,
+                create_constraint=True,
+                length=30,
+            ),
+            nullable=True,
+        ),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("available_after", sa.BigInteger(), nullable=False),
+        sa.Column("pending_after", sa.BigInteger(), nullable=False),
+        sa.Column("held_after", sa.BigInteger(), nullable=False),
+        sa.Column("arrears_after", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("(against IS NULL) = (amount = 0)", name=op.f("operation_against_check")),
+        sa.CheckConstraint("(scope IS NULL) = (key IS NULL)", name=op.f("operation_key_check")),
+        sa.CheckConstraint(
+            "available + pending + held - arrears + amount = 0", name=op.f("operation_sums_to_zero_check")
+        ),
+        sa.CheckConstraint(
+            "refusal IS NULL OR (available, pending, held, arrears, amount) = (0, 0, 0, 0, 0)",
+            name=op.f("operation_refusal_check"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("operation_pkey")),
+        sa.UniqueConstraint("scope", "key", name=op.f("operation_scope_key_key")),
+    )
+    op.create_index(
+        op.f("operation_about_idx"), "operation", ["about"], unique=False, postgresql_where="about IS NOT NULL"
+    )
+    op.create_index(op.f("operation_account_id_seq_idx"), "operation", ["account_id", "seq"], unique=True)
     op.create_table(
         "opt_in",
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
@@ -86,11 +323,29 @@ def upgrade() -> None:
         "programme",
         sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("currencies", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("newsletter_bonus", sa.BigInteger(), nullable=False),
         sa.Column("points_per_unit", sa.BigInteger(), nullable=False),
         sa.Column("start_time", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("newsletter_bonus >= 0 AND points_per_unit >= 0", name=op.f("programme_rules_check")),
         sa.PrimaryKeyConstraint("version", name=op.f("programme_pkey")),
+    )
+    op.create_table(
+        "refunded",
+        sa.Column("operation_id", sa.Uuid(), nullable=False),
+        sa.Column("points", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("points > 0", name=op.f("refunded_points_check")),
+        sa.PrimaryKeyConstraint("operation_id", name=op.f("refunded_pkey")),
+    )
+    op.create_table(
+        "seal",
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("batch", sa.Uuid(), nullable=False),
+        sa.Column("operations", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("root", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("seal_pkey")),
+        sa.UniqueConstraint("batch", name=op.f("seal_batch_key")),
     )
     op.create_table(
         "subscription",
@@ -131,11 +386,24 @@ def upgrade() -> None:
     )
     op.create_index(op.f("subscription_user_id_idx"), "subscription", ["user_id"], unique=False)
     op.create_table(
+        "substitution",
+        sa.Column("operation_id", sa.Uuid(), nullable=False),
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("lot_id", sa.Uuid(), nullable=False),
+        sa.Column("payer_id", sa.Uuid(), nullable=False),
+        sa.Column("points", sa.BigInteger(), nullable=False),
+        sa.Column("returned", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("points > 0 AND returned BETWEEN 0 AND points", name=op.f("substitution_points_check")),
+        sa.PrimaryKeyConstraint("operation_id", "position", name=op.f("substitution_pkey")),
+    )
+    op.create_index(op.f("substitution_lot_id_idx"), "substitution", ["lot_id"], unique=False)
+    op.create_table(
         "member",
         sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("member_account_id_fkey")),
-        sa.PrimaryKeyConstraint("user_id", name=op.f("member_pkey")),
+        sa.PrimaryKeyConstraint("user_id", "currency", name=op.f("member_pkey")),
         sa.UniqueConstraint("account_id", name=op.f("member_account_id_key")),
     )
     op.create_table(
@@ -159,84 +427,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", "number", name=op.f("purchase_pkey")),
     )
     op.create_index(op.f("purchase_number_idx"), "purchase", ["number"], unique=False)
-    op.create_table(
-        "operation",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("seq", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("account_id", sa.Uuid(), nullable=False),
-        sa.Column(
-            "kind",
-            sa.Enum(
-                "NEWSLETTER_BONUS",
-                "ORDER",
-                "ORDER_REFUND",
-                "GOODWILL",
-                "FORFEIT",
-                "WRITE_OFF",
-                name="kind",
-                native_enum=False,
-                create_constraint=True,
-                length=30,
-            ),
-            nullable=False,
-        ),
-        sa.Column("scope", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
-        sa.Column("order_number", sa.Text(), nullable=True),
-        sa.Column("programme_version", sa.BigInteger(), nullable=True),
-        sa.Column("effective_time", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("booked_time", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["account_id", "order_number"],
-            ["purchase.account_id", "purchase.number"],
-            name=op.f("operation_account_id_order_number_fkey"),
-        ),
-        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("operation_account_id_fkey")),
-        sa.ForeignKeyConstraint(
-            ["programme_version"], ["programme.version"], name=op.f("operation_programme_version_fkey")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("operation_pkey")),
-        sa.UniqueConstraint("scope", "key", name=op.f("operation_scope_key_key")),
-        sa.UniqueConstraint("seq", name=op.f("operation_seq_key")),
-    )
-    op.create_index(op.f("operation_account_id_seq_idx"), "operation", ["account_id", "seq"], unique=False)
-    op.create_table(
-        "entry",
-        sa.Column("operation_id", sa.Uuid(), nullable=False),
-        sa.Column("leg", sa.BigInteger(), nullable=False),
-        sa.Column(
-            "bucket",
-            sa.Enum(
-                "AVAILABLE",
-                "ARREARS",
-                "ISSUED",
-                "REVERSED",
-                "FORFEITED",
-                "WRITTEN_OFF",
-                name="bucket",
-                native_enum=False,
-                create_constraint=True,
-                length=30,
-            ),
-            nullable=False,
-        ),
-        sa.Column("account_id", sa.Uuid(), nullable=True),
-        sa.Column("delta", sa.BigInteger(), nullable=False),
-        sa.Column("balance_after", sa.BigInteger(), nullable=True),
-        sa.CheckConstraint(
-            "(bucket IN ('AVAILABLE', 'ARREARS')) = (account_id IS NOT NULL)", name=op.f("entry_owner_check")
-        ),
-        sa.CheckConstraint(
-            "(balance_after IS NULL) = (account_id IS NULL) AND balance_after >= 0",
-            name=op.f("entry_balance_after_check"),
-        ),
-        sa.CheckConstraint("delta <> 0", name=op.f("entry_delta_check")),
-        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("entry_account_id_fkey")),
-        sa.ForeignKeyConstraint(["operation_id"], ["operation.id"], name=op.f("entry_operation_id_fkey")),
-        sa.PrimaryKeyConstraint("operation_id", "leg", name=op.f("entry_pkey")),
-    )
-    op.create_index(op.f("entry_account_id_idx"), "entry", ["account_id"], unique=False)
     guard("opt_in", "user_id", token_hash=None, email=None, end_token=None)
     guard("subscription", "user_id", email=None, end_token=None)
     guard("member", "user_id")

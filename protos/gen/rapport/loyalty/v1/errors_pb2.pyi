@@ -32,6 +32,26 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The person of this account was erased: it takes no more points."""
     PROGRAMME_NOT_SET: _ErrorReason.ValueType  # 5
     """No rules are set yet: apply the store's data."""
+    INSUFFICIENT_POINTS: _ErrorReason.ValueType  # 6
+    """There are not that many points to spend: ask for fewer. `available` says how many there are."""
+    HOLD_NOT_FOUND: _ErrorReason.ValueType  # 7
+    """There is no such hold on this account."""
+    HOLD_ENDED: _ErrorReason.ValueType  # 8
+    """The hold was captured, released, or its time is over: hold again."""
+    EXCEEDS_HOLD: _ErrorReason.ValueType  # 9
+    """Capture no more than `remaining` says is left of the hold."""
+    MOVEMENT_NOT_FOUND: _ErrorReason.ValueType  # 10
+    """There is no such movement on this account, or not one of the kind that this can be done to."""
+    EXCEEDS_REDEEMED: _ErrorReason.ValueType  # 11
+    """Refund no more than `remaining` says is left of what was spent."""
+    EXCEEDS_EARNED: _ErrorReason.ValueType  # 12
+    """Reverse no more than `remaining` says is left of what was earned."""
+    SAME_ACCOUNT: _ErrorReason.ValueType  # 13
+    """Carry points over to another account than they come from."""
+    LEDGER_BUSY: _ErrorReason.ValueType  # 14
+    """The ledger has more to do than it can take: ask again after the delay."""
+    CURRENCY_UNKNOWN: _ErrorReason.ValueType  # 15
+    """The programme has no points of that currency: GetProgramme lists them."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -45,4 +65,24 @@ ACCOUNT_CLOSED: ErrorReason.ValueType  # 4
 """The person of this account was erased: it takes no more points."""
 PROGRAMME_NOT_SET: ErrorReason.ValueType  # 5
 """No rules are set yet: apply the store's data."""
+INSUFFICIENT_POINTS: ErrorReason.ValueType  # 6
+"""There are not that many points to spend: ask for fewer. `available` says how many there are."""
+HOLD_NOT_FOUND: ErrorReason.ValueType  # 7
+"""There is no such hold on this account."""
+HOLD_ENDED: ErrorReason.ValueType  # 8
+"""The hold was captured, released, or its time is over: hold again."""
+EXCEEDS_HOLD: ErrorReason.ValueType  # 9
+"""Capture no more than `remaining` says is left of the hold."""
+MOVEMENT_NOT_FOUND: ErrorReason.ValueType  # 10
+"""There is no such movement on this account, or not one of the kind that this can be done to."""
+EXCEEDS_REDEEMED: ErrorReason.ValueType  # 11
+"""Refund no more than `remaining` says is left of what was spent."""
+EXCEEDS_EARNED: ErrorReason.ValueType  # 12
+"""Reverse no more than `remaining` says is left of what was earned."""
+SAME_ACCOUNT: ErrorReason.ValueType  # 13
+"""Carry points over to another account than they come from."""
+LEDGER_BUSY: ErrorReason.ValueType  # 14
+"""The ledger has more to do than it can take: ask again after the delay."""
+CURRENCY_UNKNOWN: ErrorReason.ValueType  # 15
+"""The programme has no points of that currency: GetProgramme lists them."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -33,7 +33,7 @@ from rapport.annotations.v1 import limits_pb2 as rapport_dot_annotations_dot_v1_
 from rapport.annotations.v1 import personal_data_pb2 as rapport_dot_annotations_dot_v1_dot_personal__data__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n rapport/loyalty/v1/loyalty.proto\x12\x12rapport.loyalty.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#rapport/annotations/v1/access.proto\x1a#rapport/annotations/v1/limits.proto\x1a*rapport/annotations/v1/personal_data.proto\"\xf1\x03\n\x0cSubscription\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12;\n\x05state\x18\x02 \x01(\x0e\x32&.rapport.loyalty.v1.Subscription.StateB\x04\xe2\x41\x01\x03\x12;\n\x05\x62onus\x18\x03 \x01(\x0e\x32&.rapport.loyalty.v1.Subscription.BonusB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x62onus_points\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x36\n\x0c\x63onfirm_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"G\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\r\n\tREQUESTED\x10\x01\x12\r\n\tCONFIRMED\x10\x02\x12\t\n\x05\x45NDED\x10\x03\"S\n\x05\x42onus\x12\x15\n\x11\x42ONUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07GRANTED\x10\x01\x12\x13\n\x0f\x41LREADY_GRANTED\x10\x02\x12\x11\n\rCLAIM_WAITING\x10\x03:a\xea\x41^\n$loyalty.rapport.example/Subscription\x12\x19users/{user}/subscription*\rsubscriptions2\x0csubscription\"\xe5\x01\n\rPointsAccount\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\tavailable\x18\x02 \x01(\x03\x12\x0f\n\x07\x61rrears\x18\x03 \x01(\x03\x12\x35\n\x08\x63urrency\x18\x04 \x01(\tB#\x8a\xc9\x18\x1fthe store\'s word for its points:e\xea\x41\x62\n%loyalty.rapport.example/PointsAccount\x12\x1ausers/{user}/pointsAccount*\x0epointsAccounts2\rpointsAccount\"\xc5\x03\n\x08Movement\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12/\n\x04kind\x18\x02 \x01(\x0e\x32!.rapport.loyalty.v1.Movement.Kind\x12\x0e\n\x06points\x18\x03 \x01(\x03\x12\x15\n\rbalance_after\x18\x04 \x01(\x03\x12\x31\n\x05order\x18\x05 \x01(\tB\"\xfa\x41\x1f\n\x1dsupport.rapport.example/Order\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"y\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10NEWSLETTER_BONUS\x10\x01\x12\t\n\x05ORDER\x10\x02\x12\x10\n\x0cORDER_REFUND\x10\x03\x12\x0c\n\x08GOODWILL\x10\x04\x12\x0b\n\x07\x46ORFEIT\x10\x05\x12\r\n\tWRITE_OFF\x10\x06:k\xea\x41h\n loyalty.rapport.example/Movement\x12/users/{user}/pointsAccount/movements/{movement}*\tmovements2\x08movement\"\xb1\x01\n\tProgramme\x12\x1c\n\x08\x63urrency\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xc9\x18\x02\x08\x1e\x12$\n\x10newsletter_bonus\x18\x02 \x01(\x03\x42\n\xd2\xc9\x18\x06\x18\x00 \xc0\x84=\x12\"\n\x0fpoints_per_unit\x18\x03 \x01(\x03\x42\t\xd2\xc9\x18\x05\x18\x00 \xe8\x07\x12\x15\n\x07version\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t:\x17\x92\xc9\x18\x13speaks of the store\"M\n\x18\x42\x65ginSubscriptionRequest\x12\x31\n\x05\x65mail\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\x82\xc9\x18\x13\x08\x02\x10\x05*\rmail provider\xd2\xc9\x18\x03\x08\xfe\x01\"A\n\x1a\x43onfirmSubscriptionRequest\x12#\n\x05token\x18\x01 \x01(\tB\x14\xe2\x41\x01\x02\x82\xc9\x18\x06\x08\t\x10\x05\x30\x01\xd2\xc9\x18\x02\x08\x64\"=\n\x16\x45ndSubscriptionRequest\x12#\n\x05token\x18\x01 \x01(\tB\x14\xe2\x41\x01\x02\x82\xc9\x18\x06\x08\t\x10\x05\x30\x01\xd2\xc9\x18\x02\x08\x64\"U\n\x16GetSubscriptionRequest\x12;\n\x04name\x18\x01 \x01(\tB-\xe2\x41\x01\x02\xfa\x41&\n$loyalty.rapport.example/Subscription\"W\n\x17GetPointsAccountRequest\x12<\n\x04name\x18\x01 \x01(\tB.\xe2\x41\x01\x02\xfa\x41\'\n%loyalty.rapport.example/PointsAccount\"}\n\x14ListMovementsRequest\x12>\n\x06parent\x18\x01 \x01(\tB.\xe2\x41\x01\x02\xfa\x41\'\n%loyalty.rapport.example/PointsAccount\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"j\n\x15ListMovementsResponse\x12\x38\n\tmovements\x18\x01 \x03(\x0b\x32\x1c.rapport.loyalty.v1.MovementB\x07\xd2\xc9\x18\x03\x10\xc8\x01\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x97\x01\n\x11\x45\x61rnPointsRequest\x12>\n\x06parent\x18\x01 \x01(\tB.\xe2\x41\x01\x02\xfa\x41\'\n%loyalty.rapport.example/PointsAccount\x12 \n\x06points\x18\x02 \x01(\x03\x42\x10\xe2\x41\x01\x02\xd2\xc9\x18\x08\x18\x01 \x80\x94\xeb\xdc\x03\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xe2\x8c\xcf\xd7\x08\x02\x08\x01\"\x15\n\x13VerifyLedgerRequest\"\xee\x01\n\x14VerifyLedgerResponse\x12\x10\n\x08\x62\x61lanced\x18\x01 \x01(\x08\x12\x13\n\x0bsum_of_legs\x18\x02 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x03\x12\x10\n\x08\x66indings\x18\x04 \x03(\t\x12\x44\n\x06totals\x18\x05 \x03(\x0b\x32\x34.rapport.loyalty.v1.VerifyLedgerResponse.TotalsEntry\x1a-\n\x0bTotalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01:\x17\x92\xc9\x18\x13sums over everybody\"\x15\n\x13GetProgrammeRequest\"P\n\x16UpdateProgrammeRequest\x12\x36\n\tprogramme\x18\x01 \x01(\x0b\x32\x1d.rapport.loyalty.v1.ProgrammeB\x04\xe2\x41\x01\x02\x32\xee\x0b\n\x0eLoyaltyService\x12\x83\x01\n\x11\x42\x65ginSubscription\x12,.rapport.loyalty.v1.BeginSubscriptionRequest\x1a\x16.google.protobuf.Empty\"(\xe2\xc7\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/subscriptions:begin:\x01*\x12\x93\x01\n\x13\x43onfirmSubscription\x12..rapport.loyalty.v1.ConfirmSubscriptionRequest\x1a .rapport.loyalty.v1.Subscription\"*\xe2\xc7\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/subscriptions:confirm:\x01*\x12}\n\x0f\x45ndSubscription\x12*.rapport.loyalty.v1.EndSubscriptionRequest\x1a\x16.google.protobuf.Empty\"&\xe2\xc7\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/subscriptions:end:\x01*\x12\x9a\x01\n\x0fGetSubscription\x12*.rapport.loyalty.v1.GetSubscriptionRequest\x1a .rapport.loyalty.v1.Subscription\"9\xe2\xc7\x18\x0e\"\x04name2\x06points\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{name=users/*/subscription}\x12\xa5\x01\n\x10GetPointsAccount\x12+.rapport.loyalty.v1.GetPointsAccountRequest\x1a!.rapport.loyalty.v1.PointsAccount\"A\xe2\xc7\x18\x15\x1a\x05\x61gent\"\x04name2\x06points\x82\xd3\xe4\x93\x02\"\x12 /v1/{name=users/*/pointsAccount}\x12\xb5\x01\n\rListMovements\x12(.rapport.loyalty.v1.ListMovementsRequest\x1a).rapport.loyalty.v1.ListMovementsResponse\"O\xe2\xc7\x18\x17\x1a\x05\x61gent\"\x06parent2\x06points\x82\xd3\xe4\x93\x02.\x12,/v1/{parent=users/*/pointsAccount}/movements\x12\xa4\x01\n\nEarnPoints\x12%.rapport.loyalty.v1.EarnPointsRequest\x1a\x1c.rapport.loyalty.v1.Movement\"Q\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02\x36\"1/v1/{parent=users/*/pointsAccount}/movements:earn:\x01*\x12\x91\x01\n\x0cVerifyLedger\x12\'.rapport.loyalty.v1.VerifyLedgerRequest\x1a(.rapport.loyalty.v1.VerifyLedgerResponse\".\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/ledger:verify\x12s\n\x0cGetProgramme\x12\'.rapport.loyalty.v1.GetProgrammeRequest\x1a\x1d.rapport.loyalty.v1.Programme\"\x1b\xe2\xc7\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/programme\x12\x93\x01\n\x0fUpdateProgramme\x12*.rapport.loyalty.v1.UpdateProgrammeRequest\x1a\x1d.rapport.loyalty.v1.Programme\"5\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02\x1a\x32\r/v1/programme:\tprogrammeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n rapport/loyalty/v1/loyalty.proto\x12\x12rapport.loyalty.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#rapport/annotations/v1/access.proto\x1a#rapport/annotations/v1/limits.proto\x1a*rapport/annotations/v1/personal_data.proto\"\xf1\x03\n\x0cSubscription\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12;\n\x05state\x18\x02 \x01(\x0e\x32&.rapport.loyalty.v1.Subscription.StateB\x04\xe2\x41\x01\x03\x12;\n\x05\x62onus\x18\x03 \x01(\x0e\x32&.rapport.loyalty.v1.Subscription.BonusB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x62onus_points\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x36\n\x0c\x63onfirm_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"G\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\r\n\tREQUESTED\x10\x01\x12\r\n\tCONFIRMED\x10\x02\x12\t\n\x05\x45NDED\x10\x03\"S\n\x05\x42onus\x12\x15\n\x11\x42ONUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07GRANTED\x10\x01\x12\x13\n\x0f\x41LREADY_GRANTED\x10\x02\x12\x11\n\rCLAIM_WAITING\x10\x03:a\xea\x41^\n$loyalty.rapport.example/Subscription\x12\x19users/{user}/subscription*\rsubscriptions2\x0csubscription\"\x8b\x03\n\rPointsAccount\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\tavailable\x18\x02 \x01(\x03\x12\x0f\n\x07\x61rrears\x18\x03 \x01(\x03\x12\x35\n\x08\x63urrency\x18\x04 \x01(\tB#\x8a\xc9\x18\x1fthe store\'s word for its points\x12\x0f\n\x07pending\x18\x05 \x01(\x03\x12\x0c\n\x04held\x18\x06 \x01(\x03\x12:\n\x08\x65xpiring\x18\x07 \x03(\x0b\x32(.rapport.loyalty.v1.PointsAccount.Expiry\x1aI\n\x06\x45xpiry\x12\x0e\n\x06points\x18\x01 \x01(\x03\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:e\xea\x41\x62\n%loyalty.rapport.example/PointsAccount\x12\x1ausers/{user}/pointsAccount*\x0epointsAccounts2\rpointsAccount\"\x80\x06\n\x08Movement\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12/\n\x04kind\x18\x02 \x01(\x0e\x32!.rapport.loyalty.v1.Movement.Kind\x12\x0e\n\x06points\x18\x03 \x01(\x03\x12\x15\n\rbalance_after\x18\x04 \x01(\x03\x12\x31\n\x05order\x18\x05 \x01(\tB\"\xfa\x41\x1f\n\x1dsupport.rapport.example/Order\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07pending\x18\x07 \x01(\x03\x12\x0c\n\x04held\x18\x08 \x01(\x03\x12\x0f\n\x07\x61rrears\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08replayed\x18\x0b \x01(\x08\"\xc0\x02\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10NEWSLETTER_BONUS\x10\x01\x12\t\n\x05ORDER\x10\x02\x12\x10\n\x0cORDER_REFUND\x10\x03\x12\x0c\n\x08GOODWILL\x10\x04\x12\x0b\n\x07\x46ORFEIT\x10\x05\x12\r\n\tWRITE_OFF\x10\x06\x12\x0c\n\x08\x41\x43TIVATE\x10\x07\x12\n\n\x06\x45XPIRE\x10\x08\x12\n\n\x06REDEEM\x10\t\x12\x08\n\x04HOLD\x10\n\x12\x0b\n\x07\x43\x41PTURE\x10\x0b\x12\x0b\n\x07RELEASE\x10\x0c\x12\n\n\x06REFUND\x10\r\x12\x0b\n\x07REVERSE\x10\x0e\x12\x10\n\x0cTRANSFER_OUT\x10\x0f\x12\x0f\n\x0bTRANSFER_IN\x10\x10\x12\n\n\x06\x41\x44JUST\x10\x11\x12\n\n\x06IMPORT\x10\x12\x12\x0c\n\x08REFERRAL\x10\x13\x12\x0c\n\x08\x43\x41MPAIGN\x10\x14\x12\x0b\n\x07VOUCHER\x10\x15:k\xea\x41h\n loyalty.rapport.example/Movement\x12/users/{user}/pointsAccount/movements/{movement}*\tmovements2\x08movement\"\xb7\x02\n\tProgramme\x12\x1c\n\x08\x63urrency\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xd2\xc9\x18\x02\x08\x1e\x12$\n\x10newsletter_bonus\x18\x02 \x01(\x03\x42\n\xd2\xc9\x18\x06\x18\x00 \xc0\x84=\x12\"\n\x0fpoints_per_unit\x18\x03 \x01(\x03\x42\t\xd2\xc9\x18\x05\x18\x00 \xe8\x07\x12\x15\n\x07version\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12L\n\x10other_currencies\x18\x06 \x03(\x0b\x32\x32.rapport.loyalty.v1.Programme.OtherCurrenciesEntry\x1a\x36\n\x14OtherCurrenciesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:\x17\x92\xc9\x18\x13speaks of the store\"M\n\x18\x42\x65ginSubscriptionRequest\x12\x31\n\x05\x65mail\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\x82\xc9\x18\x13\x08\x02\x10\x05*\rmail provider\xd2\xc9\x18\x03\x08\xfe\x01\"A\n\x1a\x43onfirmSubscriptionRequest\x12#\n\x05token\x18\x01 \x01(\tB\x14\xe2\x41\x01\x02\x82\xc9\x18\x06\x08\t\x10\x05\x30\x01\xd2\xc9\x18\x02\x08\x64\"=\n\x16\x45ndSubscriptionRequest\x12#\n\x05token\x18\x01 \x01(\tB\x14\xe2\x41\x01\x02\x82\xc9\x18\x06\x08\t\x10\x05\x30\x01\xd2\xc9\x18\x02\x08\x64\"U\n\x16GetSubscriptionRequest\x12;\n\x04name\x18\x01 \x01(\tB-\xe2\x41\x01\x02\xfa\x41&\n$loyalty.rapport.example/Subscription\"\xf4\x01\n\x17GetPointsAccountRequest\x12<\n\x04name\x18\x01 \x01(\tB.\xe2\x41\x01\x02\xfa\x41\'\n%loyalty.rapport.example/PointsAccount\x12\x37\n\x08\x63urrency\x18\x02 \x01(\tB%\x8a\xc9\x18\x1b\x61 currency of the programme\xd2\xc9\x18\x02\x08\x1e\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nknown_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb6\x01\n\x14ListMovementsRequest\x12>\n\x06parent\x18\x01 \x01(\tB.\xe2\x41\x01\x02\xfa\x41\'\n%loyalty.rapport.example/PointsAccount\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x37\n\x08\x63urrency\x18\x04 \x01(\tB%\x8a\xc9\x18\x1b\x61 currency of the programme\xd2\xc9\x18\x02\x08\x1e\"j\n\x15ListMovementsResponse\x12\x38\n\tmovements\x18\x01 \x03(\x0b\x32\x1c.rapport.loyalty.v1.MovementB\x07\xd2\xc9\x18\x03\x10\xc8\x01\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xdb\x03\n\x11\x45\x61rnPointsRequest\x12>\n\x06parent\x18\x01 \x01(\tB.\xe2\x41\x01\x02\xfa\x41\'\n%loyalty.rapport.example/PointsAccount\x12 \n\x06points\x18\x02 \x01(\x03\x42\x10\xe2\x41\x01\x02\xd2\xc9\x18\x08\x18\x01 \x80\x94\xeb\xdc\x03\x12 \n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x37\n\x08\x63urrency\x18\x04 \x01(\tB%\x8a\xc9\x18\x1b\x61 currency of the programme\xd2\xc9\x18\x02\x08\x1e\x12*\n\x06origin\x18\x05 \x01(\x0e\x32\x1a.rapport.loyalty.v1.Origin\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x61vailable_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x08priority\x18\t \x01(\x05\x42\t\xd2\xc9\x18\x05\x18\x00 \xe8\x07H\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\n \x01(\x08\x42\x0b\n\t_priority\"\x15\n\x13VerifyLedgerRequest\"\xee\x01\n\x14VerifyLedgerResponse\x12\x10\n\x08\x62\x61lanced\x18\x01 \x01(\x08\x12\x13\n\x0bsum_of_legs\x18\x02 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x03\x12\x10\n\x08\x66indings\x18\x04 \x03(\t\x12\x44\n\x06totals\x18\x05 \x03(\x0b\x32\x34.rapport.loyalty.v1.VerifyLedgerResponse.TotalsEntry\x1a-\n\x0bTotalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01:\x17\x92\xc9\x18\x13sums over everybody\"\x15\n\x13GetProgrammeRequest\"P\n\x16UpdateProgrammeRequest\x12\x36\n\tprogramme\x18\x01 \x01(\x0b\x32\x1d.rapport.loyalty.v1.ProgrammeB\x04\xe2\x41\x01\x02*Y\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x0c\n\x08PURCHASE\x10\x01\x12\r\n\tPROMOTION\x10\x02\x12\x0c\n\x08GOODWILL\x10\x03\x12\x0c\n\x08IMPORTED\x10\x04\x32\xee\x0b\n\x0eLoyaltyService\x12\x83\x01\n\x11\x42\x65ginSubscription\x12,.rapport.loyalty.v1.BeginSubscriptionRequest\x1a\x16.google.protobuf.Empty\"(\xe2\xc7\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/subscriptions:begin:\x01*\x12\x93\x01\n\x13\x43onfirmSubscription\x12..rapport.loyalty.v1.ConfirmSubscriptionRequest\x1a .rapport.loyalty.v1.Subscription\"*\xe2\xc7\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/subscriptions:confirm:\x01*\x12}\n\x0f\x45ndSubscription\x12*.rapport.loyalty.v1.EndSubscriptionRequest\x1a\x16.google.protobuf.Empty\"&\xe2\xc7\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/subscriptions:end:\x01*\x12\x9a\x01\n\x0fGetSubscription\x12*.rapport.loyalty.v1.GetSubscriptionRequest\x1a .rapport.loyalty.v1.Subscription\"9\xe2\xc7\x18\x0e\"\x04name2\x06points\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{name=users/*/subscription}\x12\xa5\x01\n\x10GetPointsAccount\x12+.rapport.loyalty.v1.GetPointsAccountRequest\x1a!.rapport.loyalty.v1.PointsAccount\"A\xe2\xc7\x18\x15\x1a\x05\x61gent\"\x04name2\x06points\x82\xd3\xe4\x93\x02\"\x12 /v1/{name=users/*/pointsAccount}\x12\xb5\x01\n\rListMovements\x12(.rapport.loyalty.v1.ListMovementsRequest\x1a).rapport.loyalty.v1.ListMovementsResponse\"O\xe2\xc7\x18\x17\x1a\x05\x61gent\"\x06parent2\x06points\x82\xd3\xe4\x93\x02.\x12,/v1/{parent=users/*/pointsAccount}/movements\x12\xa4\x01\n\nEarnPoints\x12%.rapport.loyalty.v1.EarnPointsRequest\x1a\x1c.rapport.loyalty.v1.Movement\"Q\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02\x36\"1/v1/{parent=users/*/pointsAccount}/movements:earn:\x01*\x12\x91\x01\n\x0cVerifyLedger\x12\'.rapport.loyalty.v1.VerifyLedgerRequest\x1a(.rapport.loyalty.v1.VerifyLedgerResponse\".\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/ledger:verify\x12s\n\x0cGetProgramme\x12\'.rapport.loyalty.v1.GetProgrammeRequest\x1a\x1d.rapport.loyalty.v1.Programme\"\x1b\xe2\xc7\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/programme\x12\x93\x01\n\x0fUpdateProgramme\x12*.rapport.loyalty.v1.UpdateProgrammeRequest\x1a\x1d.rapport.loyalty.v1.Programme\"5\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02\x1a\x32\r/v1/programme:\tprogrammeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,6 +64,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MOVEMENT'].fields_by_name['order']._serialized_options = b'\372A\037\n\035support.rapport.example/Order'
   _globals['_MOVEMENT']._loaded_options = None
   _globals['_MOVEMENT']._serialized_options = b'\352Ah\n loyalty.rapport.example/Movement\022/users/{user}/pointsAccount/movements/{movement}*\tmovements2\010movement'
+  _globals['_PROGRAMME_OTHERCURRENCIESENTRY']._loaded_options = None
+  _globals['_PROGRAMME_OTHERCURRENCIESENTRY']._serialized_options = b'8\001'
   _globals['_PROGRAMME'].fields_by_name['currency']._loaded_options = None
   _globals['_PROGRAMME'].fields_by_name['currency']._serialized_options = b'\342A\001\002\322\311\030\002\010\036'
   _globals['_PROGRAMME'].fields_by_name['newsletter_bonus']._loaded_options = None
@@ -84,8 +86,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSUBSCRIPTIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A&\n$loyalty.rapport.example/Subscription'
   _globals['_GETPOINTSACCOUNTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETPOINTSACCOUNTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\'\n%loyalty.rapport.example/PointsAccount'
+  _globals['_GETPOINTSACCOUNTREQUEST'].fields_by_name['currency']._loaded_options = None
+  _globals['_GETPOINTSACCOUNTREQUEST'].fields_by_name['currency']._serialized_options = b'\212\311\030\033a currency of the programme\322\311\030\002\010\036'
   _globals['_LISTMOVEMENTSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTMOVEMENTSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\'\n%loyalty.rapport.example/PointsAccount'
+  _globals['_LISTMOVEMENTSREQUEST'].fields_by_name['currency']._loaded_options = None
+  _globals['_LISTMOVEMENTSREQUEST'].fields_by_name['currency']._serialized_options = b'\212\311\030\033a currency of the programme\322\311\030\002\010\036'
   _globals['_LISTMOVEMENTSRESPONSE'].fields_by_name['movements']._loaded_options = None
   _globals['_LISTMOVEMENTSRESPONSE'].fields_by_name['movements']._serialized_options = b'\322\311\030\003\020\310\001'
   _globals['_EARNPOINTSREQUEST'].fields_by_name['parent']._loaded_options = None
@@ -94,6 +100,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EARNPOINTSREQUEST'].fields_by_name['points']._serialized_options = b'\342A\001\002\322\311\030\010\030\001 \200\224\353\334\003'
   _globals['_EARNPOINTSREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_EARNPOINTSREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\342\214\317\327\010\002\010\001'
+  _globals['_EARNPOINTSREQUEST'].fields_by_name['currency']._loaded_options = None
+  _globals['_EARNPOINTSREQUEST'].fields_by_name['currency']._serialized_options = b'\212\311\030\033a currency of the programme\322\311\030\002\010\036'
+  _globals['_EARNPOINTSREQUEST'].fields_by_name['priority']._loaded_options = None
+  _globals['_EARNPOINTSREQUEST'].fields_by_name['priority']._serialized_options = b'\322\311\030\005\030\000 \350\007'
   _globals['_VERIFYLEDGERRESPONSE_TOTALSENTRY']._loaded_options = None
   _globals['_VERIFYLEDGERRESPONSE_TOTALSENTRY']._serialized_options = b'8\001'
   _globals['_VERIFYLEDGERRESPONSE']._loaded_options = None
@@ -120,6 +130,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOYALTYSERVICE'].methods_by_name['GetProgramme']._serialized_options = b'\342\307\030\002\010\001\202\323\344\223\002\017\022\r/v1/programme'
   _globals['_LOYALTYSERVICE'].methods_by_name['UpdateProgramme']._loaded_options = None
   _globals['_LOYALTYSERVICE'].methods_by_name['UpdateProgramme']._serialized_options = b'\342\307\030\021\032\005admin*\010operator\202\323\344\223\002\0322\r/v1/programme:\tprogramme'
+  _globals['_ORIGIN']._serialized_start=4021
+  _globals['_ORIGIN']._serialized_end=4110
   _globals['_SUBSCRIPTION']._serialized_start=356
   _globals['_SUBSCRIPTION']._serialized_end=853
   _globals['_SUBSCRIPTION_STATE']._serialized_start=598
@@ -127,39 +139,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBSCRIPTION_BONUS']._serialized_start=671
   _globals['_SUBSCRIPTION_BONUS']._serialized_end=754
   _globals['_POINTSACCOUNT']._serialized_start=856
-  _globals['_POINTSACCOUNT']._serialized_end=1085
-  _globals['_MOVEMENT']._serialized_start=1088
-  _globals['_MOVEMENT']._serialized_end=1541
-  _globals['_MOVEMENT_KIND']._serialized_start=1311
-  _globals['_MOVEMENT_KIND']._serialized_end=1432
-  _globals['_PROGRAMME']._serialized_start=1544
-  _globals['_PROGRAMME']._serialized_end=1721
-  _globals['_BEGINSUBSCRIPTIONREQUEST']._serialized_start=1723
-  _globals['_BEGINSUBSCRIPTIONREQUEST']._serialized_end=1800
-  _globals['_CONFIRMSUBSCRIPTIONREQUEST']._serialized_start=1802
-  _globals['_CONFIRMSUBSCRIPTIONREQUEST']._serialized_end=1867
-  _globals['_ENDSUBSCRIPTIONREQUEST']._serialized_start=1869
-  _globals['_ENDSUBSCRIPTIONREQUEST']._serialized_end=1930
-  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_start=1932
-  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_end=2017
-  _globals['_GETPOINTSACCOUNTREQUEST']._serialized_start=2019
-  _globals['_GETPOINTSACCOUNTREQUEST']._serialized_end=2106
-  _globals['_LISTMOVEMENTSREQUEST']._serialized_start=2108
-  _globals['_LISTMOVEMENTSREQUEST']._serialized_end=2233
-  _globals['_LISTMOVEMENTSRESPONSE']._serialized_start=2235
-  _globals['_LISTMOVEMENTSRESPONSE']._serialized_end=2341
-  _globals['_EARNPOINTSREQUEST']._serialized_start=2344
-  _globals['_EARNPOINTSREQUEST']._serialized_end=2495
-  _globals['_VERIFYLEDGERREQUEST']._serialized_start=2497
-  _globals['_VERIFYLEDGERREQUEST']._serialized_end=2518
-  _globals['_VERIFYLEDGERRESPONSE']._serialized_start=2521
-  _globals['_VERIFYLEDGERRESPONSE']._serialized_end=2759
-  _globals['_VERIFYLEDGERRESPONSE_TOTALSENTRY']._serialized_start=2689
-  _globals['_VERIFYLEDGERRESPONSE_TOTALSENTRY']._serialized_end=2734
-  _globals['_GETPROGRAMMEREQUEST']._serialized_start=2761
-  _globals['_GETPROGRAMMEREQUEST']._serialized_end=2782
-  _globals['_UPDATEPROGRAMMEREQUEST']._serialized_start=2784
-  _globals['_UPDATEPROGRAMMEREQUEST']._serialized_end=2864
-  _globals['_LOYALTYSERVICE']._serialized_start=2867
-  _globals['_LOYALTYSERVICE']._serialized_end=4385
+  _globals['_POINTSACCOUNT']._serialized_end=1251
+  _globals['_POINTSACCOUNT_EXPIRY']._serialized_start=1075
+  _globals['_POINTSACCOUNT_EXPIRY']._serialized_end=1148
+  _globals['_MOVEMENT']._serialized_start=1254
+  _globals['_MOVEMENT']._serialized_end=2022
+  _globals['_MOVEMENT_KIND']._serialized_start=1593
+  _globals['_MOVEMENT_KIND']._serialized_end=1913
+  _globals['_PROGRAMME']._serialized_start=2025
+  _globals['_PROGRAMME']._serialized_end=2336
+  _globals['_PROGRAMME_OTHERCURRENCIESENTRY']._serialized_start=2257
+  _globals['_PROGRAMME_OTHERCURRENCIESENTRY']._serialized_end=2311
+  _globals['_BEGINSUBSCRIPTIONREQUEST']._serialized_start=2338
+  _globals['_BEGINSUBSCRIPTIONREQUEST']._serialized_end=2415
+  _globals['_CONFIRMSUBSCRIPTIONREQUEST']._serialized_start=2417
+  _globals['_CONFIRMSUBSCRIPTIONREQUEST']._serialized_end=2482
+  _globals['_ENDSUBSCRIPTIONREQUEST']._serialized_start=2484
+  _globals['_ENDSUBSCRIPTIONREQUEST']._serialized_end=2545
+  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_start=2547
+  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_end=2632
+  _globals['_GETPOINTSACCOUNTREQUEST']._serialized_start=2635
+  _globals['_GETPOINTSACCOUNTREQUEST']._serialized_end=2879
+  _globals['_LISTMOVEMENTSREQUEST']._serialized_start=2882
+  _globals['_LISTMOVEMENTSREQUEST']._serialized_end=3064
+  _globals['_LISTMOVEMENTSRESPONSE']._serialized_start=3066
+  _globals['_LISTMOVEMENTSRESPONSE']._serialized_end=3172
+  _globals['_EARNPOINTSREQUEST']._serialized_start=3175
+  _globals['_EARNPOINTSREQUEST']._serialized_end=3650
+  _globals['_VERIFYLEDGERREQUEST']._serialized_start=3652
+  _globals['_VERIFYLEDGERREQUEST']._serialized_end=3673
+  _globals['_VERIFYLEDGERRESPONSE']._serialized_start=3676
+  _globals['_VERIFYLEDGERRESPONSE']._serialized_end=3914
+  _globals['_VERIFYLEDGERRESPONSE_TOTALSENTRY']._serialized_start=3844
+  _globals['_VERIFYLEDGERRESPONSE_TOTALSENTRY']._serialized_end=3889
+  _globals['_GETPROGRAMMEREQUEST']._serialized_start=3916
+  _globals['_GETPROGRAMMEREQUEST']._serialized_end=3937
+  _globals['_UPDATEPROGRAMMEREQUEST']._serialized_start=3939
+  _globals['_UPDATEPROGRAMMEREQUEST']._serialized_end=4019
+  _globals['_LOYALTYSERVICE']._serialized_start=4113
+  _globals['_LOYALTYSERVICE']._serialized_end=5631
 # @@protoc_insertion_point(module_scope)

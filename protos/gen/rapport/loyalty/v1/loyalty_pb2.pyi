@@ -20,6 +20,28 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Origin:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Origin.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ORIGIN_UNSPECIFIED: _Origin.ValueType  # 0
+    PURCHASE: _Origin.ValueType  # 1
+    PROMOTION: _Origin.ValueType  # 2
+    GOODWILL: _Origin.ValueType  # 3
+    IMPORTED: _Origin.ValueType  # 4
+
+class Origin(_Origin, metaclass=_OriginEnumTypeWrapper):
+    """Where earned points come from: finance treats points that were sold with goods otherwise than a gift."""
+
+ORIGIN_UNSPECIFIED: Origin.ValueType  # 0
+PURCHASE: Origin.ValueType  # 1
+PROMOTION: Origin.ValueType  # 2
+GOODWILL: Origin.ValueType  # 3
+IMPORTED: Origin.ValueType  # 4
+Global___Origin: _TypeAlias = Origin  # noqa: Y015
+
 @_typing.final
 class Subscription(_message.Message):
     """Whether a person gets the newsletter."""
@@ -102,10 +124,36 @@ class PointsAccount(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class Expiry(_message.Message):
+        """Points that end together."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        POINTS_FIELD_NUMBER: _builtins.int
+        EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+        points: _builtins.int
+        @_builtins.property
+        def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+        def __init__(
+            self,
+            *,
+            points: _builtins.int = ...,
+            expire_time: _timestamp_pb2.Timestamp | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "points", b"points"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
     ARREARS_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    EXPIRING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     available: _builtins.int
     """To spend now."""
@@ -113,6 +161,14 @@ class PointsAccount(_message.Message):
     """Owed after a refund took back more than there was: later points settle it first."""
     currency: _builtins.str
     """"R points"."""
+    pending: _builtins.int
+    """To spend later: each from its own time on."""
+    held: _builtins.int
+    """Set aside for purchases under way."""
+    @_builtins.property
+    def expiring(self) -> _containers.RepeatedCompositeFieldContainer[Global___PointsAccount.Expiry]:
+        """The available points that expire first, by their time; the rest stays longer. At most 12."""
+
     def __init__(
         self,
         *,
@@ -120,10 +176,13 @@ class PointsAccount(_message.Message):
         available: _builtins.int = ...,
         arrears: _builtins.int = ...,
         currency: _builtins.str = ...,
+        pending: _builtins.int = ...,
+        held: _builtins.int = ...,
+        expiring: _abc.Iterable[Global___PointsAccount.Expiry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrears", b"arrears", "available", b"available", "currency", b"currency", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrears", b"arrears", "available", b"available", "currency", b"currency", "expiring", b"expiring", "held", b"held", "name", b"name", "pending", b"pending"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -150,6 +209,27 @@ class Movement(_message.Message):
         """The account's person was erased."""
         WRITE_OFF: Movement._Kind.ValueType  # 6
         """What an erased person owed."""
+        ACTIVATE: Movement._Kind.ValueType  # 7
+        """Points that waited can be spent."""
+        EXPIRE: Movement._Kind.ValueType  # 8
+        REDEEM: Movement._Kind.ValueType  # 9
+        HOLD: Movement._Kind.ValueType  # 10
+        CAPTURE: Movement._Kind.ValueType  # 11
+        RELEASE: Movement._Kind.ValueType  # 12
+        REFUND: Movement._Kind.ValueType  # 13
+        """Spent points came back."""
+        REVERSE: Movement._Kind.ValueType  # 14
+        """Earned points were taken back by hand."""
+        TRANSFER_OUT: Movement._Kind.ValueType  # 15
+        TRANSFER_IN: Movement._Kind.ValueType  # 16
+        ADJUST: Movement._Kind.ValueType  # 17
+        """A correction by hand, with its reason."""
+        IMPORT: Movement._Kind.ValueType  # 18
+        """Brought along from another programme."""
+        REFERRAL: Movement._Kind.ValueType  # 19
+        CAMPAIGN: Movement._Kind.ValueType  # 20
+        VOUCHER: Movement._Kind.ValueType  # 21
+        """Spent on a voucher."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     KIND_UNSPECIFIED: Movement.Kind.ValueType  # 0
@@ -161,6 +241,27 @@ class Movement(_message.Message):
     """The account's person was erased."""
     WRITE_OFF: Movement.Kind.ValueType  # 6
     """What an erased person owed."""
+    ACTIVATE: Movement.Kind.ValueType  # 7
+    """Points that waited can be spent."""
+    EXPIRE: Movement.Kind.ValueType  # 8
+    REDEEM: Movement.Kind.ValueType  # 9
+    HOLD: Movement.Kind.ValueType  # 10
+    CAPTURE: Movement.Kind.ValueType  # 11
+    RELEASE: Movement.Kind.ValueType  # 12
+    REFUND: Movement.Kind.ValueType  # 13
+    """Spent points came back."""
+    REVERSE: Movement.Kind.ValueType  # 14
+    """Earned points were taken back by hand."""
+    TRANSFER_OUT: Movement.Kind.ValueType  # 15
+    TRANSFER_IN: Movement.Kind.ValueType  # 16
+    ADJUST: Movement.Kind.ValueType  # 17
+    """A correction by hand, with its reason."""
+    IMPORT: Movement.Kind.ValueType  # 18
+    """Brought along from another programme."""
+    REFERRAL: Movement.Kind.ValueType  # 19
+    CAMPAIGN: Movement.Kind.ValueType  # 20
+    VOUCHER: Movement.Kind.ValueType  # 21
+    """Spent on a voucher."""
 
     NAME_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
@@ -168,6 +269,11 @@ class Movement(_message.Message):
     BALANCE_AFTER_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    ARREARS_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     kind: Global___Movement.Kind.ValueType
     points: _builtins.int
@@ -175,8 +281,20 @@ class Movement(_message.Message):
     balance_after: _builtins.int
     order: _builtins.str
     """For ORDER and ORDER_REFUND: users/{user}/orders/{order}."""
+    pending: _builtins.int
+    """What became of the points that wait."""
+    held: _builtins.int
+    """What became of the points that are set aside."""
+    arrears: _builtins.int
+    """What became of what is owed; negative where some was settled."""
+    replayed: _builtins.bool
+    """Whether this answer was given before, to the same request_id."""
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was written down; later than effective_time where it was told late."""
+
     def __init__(
         self,
         *,
@@ -186,10 +304,15 @@ class Movement(_message.Message):
         balance_after: _builtins.int = ...,
         order: _builtins.str = ...,
         effective_time: _timestamp_pb2.Timestamp | None = ...,
+        pending: _builtins.int = ...,
+        held: _builtins.int = ...,
+        arrears: _builtins.int = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        replayed: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "effective_time", b"effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_after", b"balance_after", "effective_time", b"effective_time", "kind", b"kind", "name", b"name", "order", b"order", "points", b"points"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrears", b"arrears", "balance_after", b"balance_after", "create_time", b"create_time", "effective_time", b"effective_time", "held", b"held", "kind", b"kind", "name", b"name", "order", b"order", "pending", b"pending", "points", b"points", "replayed", b"replayed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -201,11 +324,32 @@ class Programme(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class OtherCurrenciesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CURRENCY_FIELD_NUMBER: _builtins.int
     NEWSLETTER_BONUS_FIELD_NUMBER: _builtins.int
     POINTS_PER_UNIT_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    OTHER_CURRENCIES_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """"R points"."""
     newsletter_bonus: _builtins.int
@@ -213,6 +357,10 @@ class Programme(_message.Message):
     """Points for each whole unit of money paid."""
     version: _builtins.int
     etag: _builtins.str
+    @_builtins.property
+    def other_currencies(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Other points of the programme: what they are called, by the code that requests name them by."""
+
     def __init__(
         self,
         *,
@@ -221,10 +369,11 @@ class Programme(_message.Message):
         points_per_unit: _builtins.int = ...,
         version: _builtins.int = ...,
         etag: _builtins.str = ...,
+        other_currencies: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency", "etag", b"etag", "newsletter_bonus", b"newsletter_bonus", "points_per_unit", b"points_per_unit", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency", "etag", b"etag", "newsletter_bonus", b"newsletter_bonus", "other_currencies", b"other_currencies", "points_per_unit", b"points_per_unit", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -312,15 +461,31 @@ class GetPointsAccountRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    KNOWN_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    currency: _builtins.str
+    """Which points, where the programme has several; empty is its first."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """As of then, by what took effect; absent is now."""
+
+    @_builtins.property
+    def known_time(self) -> _timestamp_pb2.Timestamp:
+        """As it was known then; absent is all that is known."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        known_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "known_time", b"known_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency", "effective_time", b"effective_time", "known_time", b"known_time", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -333,19 +498,22 @@ class ListMovementsRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     page_size: _builtins.int
     page_token: _builtins.str
+    currency: _builtins.str
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        currency: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -381,21 +549,57 @@ class EarnPointsRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    AVAILABLE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     points: _builtins.int
     request_id: _builtins.str
+    currency: _builtins.str
+    """Which points, where the programme has several; empty is its first."""
+    origin: Global___Origin.ValueType
+    """GOODWILL where it is not said."""
+    priority: _builtins.int
+    """The lower, the sooner they are spent; absent is 100."""
+    validate_only: _builtins.bool
+    """Answers what would be done, and does nothing."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was so; absent is now. Not in the future."""
+
+    @_builtins.property
+    def available_time(self) -> _timestamp_pb2.Timestamp:
+        """Until then the points wait; absent: they can be spent at once."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """From then on they are gone; absent: as the programme says."""
+
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         points: _builtins.int = ...,
         request_id: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        origin: Global___Origin.ValueType = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        available_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        priority: _builtins.int | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "available_time", b"available_time", "effective_time", b"effective_time", "expire_time", b"expire_time", "priority", b"priority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "points", b"points", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "available_time", b"available_time", "currency", b"currency", "effective_time", b"effective_time", "expire_time", b"expire_time", "origin", b"origin", "parent", b"parent", "points", b"points", "priority", b"priority", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
+    _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
 
 Global___EarnPointsRequest: _TypeAlias = EarnPointsRequest  # noqa: Y015
 

@@ -137,7 +137,7 @@ class LoyaltyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EarnPoints(self, request, context):
-        """Gives points by hand, for goodwill. Idempotent by request_id, for ever. Refuses with ACCOUNT_CLOSED.
+        """Gives points, once for its request_id, for ever. What is owed is settled first. Refuses with ACCOUNT_CLOSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,7 @@ class LoyaltyServiceStub:
     ListMovements: _aio.UnaryUnaryMultiCallable[_loyalty_pb2.ListMovementsRequest, _loyalty_pb2.ListMovementsResponse]
     """Lists the movements of a user's points, newest first, each with the balance after it."""
     EarnPoints: _aio.UnaryUnaryMultiCallable[_loyalty_pb2.EarnPointsRequest, _loyalty_pb2.Movement]
-    """Gives points by hand, for goodwill. Idempotent by request_id, for ever. Refuses with ACCOUNT_CLOSED."""
+    """Gives points, once for its request_id, for ever. What is owed is settled first. Refuses with ACCOUNT_CLOSED."""
     VerifyLedger: _aio.UnaryUnaryMultiCallable[_loyalty_pb2.VerifyLedgerRequest, _loyalty_pb2.VerifyLedgerResponse]
     """Recomputes every identity of the ledger from its entries."""
     GetProgramme: _aio.UnaryUnaryMultiCallable[_loyalty_pb2.GetProgrammeRequest, _loyalty_pb2.Programme]
@@ -105,7 +105,7 @@ class LoyaltyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _loyalty_pb2.EarnPointsRequest,
         context: _aio.ServicerContext[_loyalty_pb2.EarnPointsRequest, _abc.Awaitable[_loyalty_pb2.Movement]],
     ) -> _abc.Awaitable[_loyalty_pb2.Movement]:
-        """Gives points by hand, for goodwill. Idempotent by request_id, for ever. Refuses with ACCOUNT_CLOSED."""
+        """Gives points, once for its request_id, for ever. What is owed is settled first. Refuses with ACCOUNT_CLOSED."""
 
     @_abc_1.abstractmethod
     def VerifyLedger(

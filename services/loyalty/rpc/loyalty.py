@@ -5,20 +5,20 @@ from uuid import UUID
 from google.protobuf.empty_pb2 import Empty
 from rapport.loyalty.v1 import loyalty_pb2 as pb
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceServicer
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.access import caller
 from chassis.database import Sessions
 from chassis.names import parse
 from chassis.pages import Pages
-from chassis.personal_data import restrict
 from chassis.rpc import Context
-from chassis.time import Clock, timestamp
-from services.loyalty import addresses, journal, ledger, points, programme, subscriptions
+from chassis.time import Clock, moment
+from services.loyalty import addresses, points, programme, subscriptions
 from services.loyalty.bonus import Keys
-from services.loyalty.journal import Movement
-from services.loyalty.models import Programme, State, Subscription
+from services.loyalty.ledger.movements import movements
+from services.loyalty.ledger.verify import verify
 from services.loyalty.people import People
+from services.loyalty.rpc.counter import Counter, not_restricted
+from services.loyalty.rpc.messages import account_message, movement_message, programme_message, subscription_message
 from services.loyalty.subscriptions import Requested
 
 
@@ -26,9 +26,16 @@ class Loyalty(LoyaltyServiceServicer):
     """Points and the newsletter."""
 
     def __init__(
-        self, sessions: Sessions, clock: Clock, pages: Pages, people: People, keys: Keys, public_url: str
+        self,
+        sessions: Sessions,
+        clock: Clock,
+        pages: Pages,
+        people: People,
+        keys: Keys,
+        public_url: str,
+        ledger: Counter,
     ) -> None:
-        self.sessions, self.clock, self.pages = sessions, clock, pages
+        self.sessions, self.clock, self.pages, self.ledger = sessions, clock, pages, ledger
         self.people, self.keys, self.public_url = people, keys, public_url
 
     async def BeginSubscription(self, request: pb.BeginSubscriptionRequest, context: Context) -> Empty:
@@ -62,34 +69,41 @@ class Loyalty(LoyaltyServiceServicer):
         return subscription_message(found)
 
     async def GetPointsAccount(self, request: pb.GetPointsAccountRequest, context: Context) -> pb.PointsAccount:
-        user = parse("users/{user}/pointsAccount", request.name)
+        user, now = parse("users/{user}/pointsAccount", request.name), self.clock()
         async with self.sessions() as session:
             await not_restricted(session, user)
-            balance = await points.balance(session, user)
-            word = await programme.currency(session)
-        return pb.PointsAccount(name=request.name, available=balance.available, arrears=balance.arrears, currency=word)
+            code = await programme.code_of(session, request.currency)
+            if request.HasField("effective_time") or request.HasField("known_time"):
+                balance = await points.balance_as_of(
+                    session,
+                    user,
+                    code,
+                    effective=moment(request.effective_time) if request.HasField("effective_time") else now,
+                    known=moment(request.known_time) if request.HasField("known_time") else now,
+                    now=now,
+                )
+            else:
+                balance = await points.balance(session, user, code, now=now)
+            word = await programme.word_of(session, code)
+        return account_message(request.name, balance, word)
 
     async def ListMovements(self, request: pb.ListMovementsRequest, context: Context) -> pb.ListMovementsResponse:
         page, user = self.pages.of(request), parse("users/{user}/pointsAccount", request.parent)
         before = page.cursor[0] if page.cursor else None
         async with self.sessions() as session:
             await not_restricted(session, user)
-            account = await points.account_id(session, user)
-            rows = await journal.movements(session, account, before=before, limit=page.reach) if account else []
+            account = await points.account_id(session, user, await programme.code_of(session, request.currency))
+            rows = await movements(session, account, before=before, limit=page.reach) if account else []
         shown, token = page.cut(rows, lambda movement: (movement.seq,))
         told = [movement_message(user, movement) for movement in shown]
         return pb.ListMovementsResponse(movements=told, next_page_token=token)
 
     async def EarnPoints(self, request: pb.EarnPointsRequest, context: Context) -> pb.Movement:
-        user = parse("users/{user}/pointsAccount", request.parent)
-        async with self.sessions.begin() as session:
-            await not_restricted(session, user)
-            movement = await points.give(session, user, request.points, key=request.request_id, now=self.clock())
-        return movement_message(user, movement)
+        return await self.ledger.movement(request)
 
     async def VerifyLedger(self, request: pb.VerifyLedgerRequest, context: Context) -> pb.VerifyLedgerResponse:
         async with self.sessions() as session:
-            verdict = await ledger.verify(session)
+            verdict = await verify(session)
         return pb.VerifyLedgerResponse(
             balanced=not verdict.findings,
             sum_of_legs=verdict.sum_of_legs,
@@ -108,48 +122,10 @@ class Loyalty(LoyaltyServiceServicer):
             replaced = await programme.replace(
                 session,
                 currency=wanted.currency,
+                currencies=dict(wanted.other_currencies),
                 newsletter_bonus=wanted.newsletter_bonus,
                 points_per_unit=wanted.points_per_unit,
                 etag=wanted.etag,
                 now=self.clock(),
             )
         return programme_message(replaced)
-
-
-async def not_restricted(session: AsyncSession, user: UUID) -> None:
-    """People may always see and do what is theirs; restriction binds everybody else."""
-    if caller().user != user:
-        await restrict.refuse(session, user)
-
-
-def subscription_message(subscription: Subscription) -> pb.Subscription:
-    owner = subscription.user_id
-    return pb.Subscription(
-        name=f"users/{owner}/subscription" if owner else "",
-        state=pb.Subscription.CONFIRMED if subscription.state is State.CONFIRMED else pb.Subscription.ENDED,
-        bonus=pb.Subscription.Bonus.Value(subscription.bonus.name),
-        bonus_points=subscription.bonus_points,
-        confirm_time=timestamp(subscription.confirm_time),
-    )
-
-
-def movement_message(user: UUID, movement: Movement) -> pb.Movement:
-    order = movement.order_number
-    return pb.Movement(
-        name=f"users/{user}/pointsAccount/movements/{movement.id}",
-        kind=pb.Movement.Kind.Value(movement.kind.name),
-        points=movement.points,
-        balance_after=movement.balance_after,
-        order=f"users/{user}/orders/{order}" if order else "",
-        effective_time=timestamp(movement.effective_time),
-    )
-
-
-def programme_message(rules: Programme) -> pb.Programme:
-    return pb.Programme(
-        currency=rules.currency,
-        newsletter_bonus=rules.newsletter_bonus,
-        points_per_unit=rules.points_per_unit,
-        version=rules.version,
-        etag=programme.etag(rules),
-    )

@@ -1,0 +1,66 @@
+"""Whether what was booked is what was sealed: the chain made again from the rows, in one pass over each."""
+
+import hashlib
+from collections import Counter, defaultdict
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.loyalty.ledger.seal import GENESIS, line, micros, said
+
+SEALS = text("SELECT number, batch, operations, digest, root FROM seal ORDER BY number")
+HEAD = text("SELECT number, root FROM chain WHERE id = 1")
+BOOKED = text("""
+SELECT operation.*,
+    (SELECT string_agg(lot_id || '>' || source || '>' || target || '>' || points, ';' ORDER BY position)
+        FROM lot_move WHERE operation_id = operation.id) AS moves,
+    (SELECT string_agg(lot.id || '=' || amount || ',' || priority || ','
+            || (extract(epoch FROM available_time) * 1000000)::bigint || ','
+            || coalesce((extract(epoch FROM expire_time) * 1000000)::bigint::text, ''), ';' ORDER BY lot.seq)
+        FROM lot WHERE lot.id = operation.id
+            OR (lot.operation_id = operation.id AND lot.id <> lot.operation_id)) AS lots
+FROM operation ORDER BY operation.seq
+""")
+
+
+async def broken(session: AsyncSession) -> list[str]:
+    """Where the chain and the rows part, in words; empty where they agree. Reads all that was ever booked."""
+    digests, counts = await digests_of(session)
+    root, number, findings = GENESIS, 0, list[str]()
+    for seal in await session.execute(SEALS):
+        number += 1
+        if seal.number != number:
+            return [*findings, f"The chain has no seal {number}."]
+        if (digests.pop(seal.batch, b""), counts[seal.batch]) != (seal.digest, seal.operations):
+            findings.append(f"What seal {number} holds was changed since.")
+        root = hashlib.sha256(root + seal.digest).digest()
+        if root != seal.root:
+            return [*findings, f"The chain is broken at seal {number}."]
+    head = (await session.execute(HEAD)).one_or_none()
+    if head is None or (head.number, head.root) != (number, root):
+        findings.append("The head of the chain is not its last seal.")
+    if digests:
+        findings.append(f"{len(digests)} commits of the ledger are in no seal.")
+    return findings
+
+
+async def digests_of(session: AsyncSession) -> tuple[dict[UUID, bytes], Counter[UUID]]:
+    """The digest of what each transaction booked, and how many operations that were."""
+    made: dict[UUID, Any] = defaultdict(hashlib.sha256)
+    counts: Counter[UUID] = Counter()
+    async for row in await session.stream(BOOKED):
+        made[row.batch].update(written(row))
+        counts[row.batch] += 1
+    return {batch: one.digest() for batch, one in made.items()}, counts
+
+
+def written(row: Any) -> bytes:
+    """The same bytes as `seal.written` made of it."""
+    return line(
+        row.id, row.account_id, row.kind, row.scope, row.key, row.about, row.order_number, micros(row.effective_time),
+        micros(row.booked_time), row.available, row.pending, row.held, row.arrears, row.against, row.available_after,
+        row.pending_after, row.held_after, row.arrears_after, said(row.asked), said(row.refusal), row.moves or "",
+        row.lots or "",
+    )  # fmt: skip

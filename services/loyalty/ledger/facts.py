@@ -1,0 +1,49 @@
+"""What the ledger states of what it did: a fact for every movement that has a person."""
+
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.message import Message
+from rapport.loyalty.v1 import events_pb2 as events
+from rapport.loyalty.v1.loyalty_pb2 import Movement
+
+from chassis.time import timestamp
+from services.loyalty.ledger.book import Entry
+from services.loyalty.models import Kind
+
+MOVED: dict[Kind, tuple[type[Any], Callable[[Entry], int]]] = {
+    Kind.ORDER_REFUND: (events.PointsReversed, lambda one: one.amount),
+    Kind.REVERSE: (events.PointsReversed, lambda one: one.amount),
+    Kind.REDEEM: (events.PointsRedeemed, lambda one: one.amount),
+    Kind.CAPTURE: (events.PointsRedeemed, lambda one: one.amount),
+    Kind.VOUCHER: (events.PointsRedeemed, lambda one: one.amount),
+    Kind.REFUND: (events.PointsRefunded, lambda one: -one.amount),
+    Kind.HOLD: (events.PointsHeld, lambda one: one.held),
+    Kind.RELEASE: (events.PointsReleased, lambda one: -one.held),
+    Kind.EXPIRE: (events.PointsExpired, lambda one: one.amount),
+    Kind.ACTIVATE: (events.PointsActivated, lambda one: -one.pending),
+    Kind.ADJUST: (events.PointsAdjusted, lambda one: -one.amount),
+    Kind.TRANSFER_OUT: (events.PointsTransferred, lambda one: -one.amount),
+    Kind.TRANSFER_IN: (events.PointsTransferred, lambda one: -one.amount),
+}
+SILENT = (Kind.FORFEIT, Kind.WRITE_OFF)  # of an erasure, which states itself
+
+
+def fact_of(entry: Entry) -> Message | None:
+    """None where nothing moved, or nobody is there whom an event could name."""
+    user = entry.account.user
+    if user is None or entry.refusal is not None or entry.kind in SILENT or entry.account.close_time is not None:
+        return None
+    name = f"users/{user}"
+    account = f"{name}/pointsAccount"
+    said: dict[str, Any] = {
+        "user": name,
+        "points_account": account,
+        "movement": f"{account}/movements/{entry.id}",
+        "event_time": timestamp(entry.effective_time),
+    }
+    if entry.kind not in MOVED:
+        return events.PointsEarned(**said, kind=Movement.Kind.Value(entry.kind.name), points=-entry.amount)
+    event, points = MOVED[entry.kind]
+    moved: Message = event(**said, points=points(entry))
+    return moved

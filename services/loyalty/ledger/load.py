@@ -1,0 +1,178 @@
+"""Reads what a batch may need of its accounts. They are locked first, by one statement and in the order of their ids,
+so that no two batches ever wait for each other in a circle. Everything else is read by later statements: one that
+locks and reads at once would read lots as they were before it had to wait.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.loyalty.ledger.book import NEVER, Account, Book, Entry, Hold, Lot, Redemption, Slice, Substitution
+from services.loyalty.ledger.requests import Capture, Refund, Release, Request, Reverse, Settle
+from services.loyalty.models import Hold as HoldRow
+from services.loyalty.models import HoldState, Kind, LotMove, Operation, Place, Refunded
+from services.loyalty.models import Substitution as SubstitutionRow
+
+LOTS = 32  # of an account at first: who has more of them rarely needs more
+ALL = 1_000_000
+SPENDING = (Kind.REDEEM, Kind.CAPTURE, Kind.VOUCHER)
+
+LOCK = text("""
+SELECT account.id, currency, available, pending, held, arrears, due_time, close_time,
+    (SELECT user_id FROM member WHERE account_id = account.id) AS user_id
+FROM account WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE
+""")
+PEEK = text(LOCK.text.replace("FOR UPDATE", ""))
+EARLIER = text("""
+SELECT operation.* FROM unnest(CAST(:scopes AS text[]), CAST(:keys AS text[])) AS asked (scope, key)
+JOIN operation USING (scope, key)
+""")
+LOT_COLUMNS = (
+    "id, seq, account_id, operation_id, parent_id, origin, rule, priority, available_time, expire_time, amount,"
+    " pending, open, held, spent, expired, reversed, absorbed, removed, clawed"
+)
+FIRST_LOTS = text(f"""
+SELECT first.* FROM unnest(CAST(:accounts AS uuid[])) AS asked (id) CROSS JOIN LATERAL (
+    SELECT {LOT_COLUMNS} FROM lot WHERE account_id = asked.id AND open > 0
+    ORDER BY priority, expire_time, available_time, seq LIMIT :most
+) AS first
+""")  # noqa: S608
+WAITING_LOTS = text(f"""
+SELECT {LOT_COLUMNS} FROM lot WHERE account_id = ANY(CAST(:accounts AS uuid[])) AND pending > 0
+    AND available_time <= :by
+""")  # noqa: S608
+ENDED_LOTS = text(f"""
+SELECT {LOT_COLUMNS} FROM lot WHERE account_id = ANY(CAST(:accounts AS uuid[])) AND open > 0 AND expire_time <= :by
+""")  # noqa: S608
+LOTS_BY_ID = text(f"SELECT {LOT_COLUMNS} FROM lot WHERE id = ANY(CAST(:ids AS uuid[]))")  # noqa: S608
+
+
+async def load(
+    session: AsyncSession, requests: Sequence[tuple[UUID | None, Request]], accounts: Sequence[UUID], *, now: datetime,
+    depth: int, lock: bool = True,
+) -> Book:  # fmt: skip
+    """The accounts, with at most `depth` of the lots that each would spend first."""
+    book = Book(now)
+    for row in await session.execute(LOCK if lock else PEEK, {"ids": accounts}):
+        book.accounts[row.id] = Account(*row)
+    await load_earlier(session, book, [request for _, request in requests])
+    settled = {account for account, request in requests if isinstance(request, Settle) and account is not None}
+    due = [one.id for one in book.accounts.values() if one.due_time is not None and one.due_time <= now]
+    asked = [request for _, request in requests]
+    await load_due(session, book, due, now)
+    await load_holds(session, book, [one.hold for one in asked if isinstance(one, Capture | Release)], due, settled)
+    await load_redemptions(session, book, [one.operation for one in asked if isinstance(one, Refund)])
+    await load_substitutions(session, book, [one.operation for one in asked if isinstance(one, Reverse)])
+    spending = {account for account, request in requests if request.takes and account is not None}
+    await load_first(session, book, spending - settled, depth)
+    await load_first(session, book, settled & book.accounts.keys(), ALL)
+    if settled:
+        add(book, await session.execute(WAITING_LOTS, {"accounts": list(settled), "by": NEVER}))
+    return book
+
+
+def add(book: Book, rows: Iterable[Any]) -> list[Lot]:
+    """Each lot once, however often it is found."""
+    return [book.lots.setdefault(row.id, Lot(*row)) for row in rows]
+
+
+async def load_earlier(session: AsyncSession, book: Book, requests: Sequence[Request]) -> None:
+    keys = [(one.scope, one.key) for one in requests if one.key is not None]
+    if not keys:
+        return
+    scopes, words = zip(*keys, strict=True)
+    for row in await session.execute(EARLIER, {"scopes": list(scopes), "keys": list(words)}):
+        book.earlier[row.scope, row.key] = entry_of(row, book.accounts.get(row.account_id))
+
+
+def entry_of(row: Any, account: Account | None) -> Entry:
+    """An operation as it was written. Its account may be another than those asked about, and then is not loaded."""
+    nobody = Account(row.account_id, "", 0, 0, 0, 0, None, None, None)
+    return Entry(
+        row.id, account or nobody, Kind(row.kind), row.against, row.effective_time, row.booked_time, row.scope, row.key,
+        row.asked, row.refusal, row.about, row.order_number, row.programme_version, row.available, row.pending,
+        row.held, row.arrears, row.available_after, row.pending_after, row.held_after, row.arrears_after,
+        is_replay=True,
+    )  # fmt: skip
+
+
+async def load_due(session: AsyncSession, book: Book, accounts: list[UUID], now: datetime) -> None:
+    if accounts:
+        add(book, await session.execute(WAITING_LOTS, {"accounts": accounts, "by": now}))
+        add(book, await session.execute(ENDED_LOTS, {"accounts": accounts, "by": now}))
+
+
+async def load_holds(
+    session: AsyncSession, book: Book, ids: Sequence[UUID], due: Sequence[UUID], settled: Iterable[UUID]
+) -> None:
+    """The holds asked for, and those of accounts where time or a settlement may end them; with what they took."""
+    is_open = HoldRow.state == HoldState.OPEN
+    ended = HoldRow.account_id.in_(due) & is_open & (HoldRow.expire_time <= book.now)
+    query = select(HoldRow.__table__).where(HoldRow.id.in_(ids) | ended | (HoldRow.account_id.in_(settled) & is_open))
+    if not ids and not due and not settled:
+        return
+    for row in await session.execute(query):
+        book.holds[row.id] = Hold(*row)
+    await load_slices(session, book, list(book.holds), Place.HELD)
+
+
+async def load_redemptions(session: AsyncSession, book: Book, ids: Sequence[UUID]) -> None:
+    """The operations that spent what is to be given back, with what they took."""
+    if not ids:
+        return
+    query = (
+        select(Operation.id, Operation.account_id, Operation.amount, Refunded.points)
+        .outerjoin(Refunded, Refunded.operation_id == Operation.id)
+        .where(Operation.id.in_(ids), Operation.kind.in_(SPENDING), Operation.refusal.is_(None))
+    )
+    for operation, account, points, refunded in await session.execute(query):
+        book.redemptions[operation] = Redemption(operation, account, points, refunded or 0)
+    await load_slices(session, book, list(book.redemptions), Place.SPENT)
+
+
+async def load_slices(session: AsyncSession, book: Book, operations: Sequence[UUID], place: Place) -> None:
+    if not operations:
+        return
+    query = (
+        select(LotMove.operation_id, LotMove.lot_id, LotMove.points)
+        .where(LotMove.operation_id.in_(operations), LotMove.target == place)
+        .order_by(LotMove.operation_id, LotMove.position)
+    )
+    moves = (await session.execute(query)).all()
+    await load_substitutions(session, book, [lot for _, lot, _ in moves])
+    for operation in operations:
+        book.slices[operation] = []
+    for operation, lot, points in moves:
+        book.slices[operation].append(Slice(book.lots[lot], points))
+
+
+async def load_substitutions(session: AsyncSession, book: Book, lots: Sequence[UUID]) -> None:
+    """Lots, and those that paid in their place and may get it back."""
+    if not lots:
+        return
+    add(book, await session.execute(LOTS_BY_ID, {"ids": lots}))
+    query = select(SubstitutionRow.__table__).where(
+        SubstitutionRow.lot_id.in_(lots), SubstitutionRow.returned < SubstitutionRow.points
+    )
+    found = [Substitution(*row) for row in await session.execute(query.order_by(SubstitutionRow.operation_id))]
+    known = {(one.operation_id, one.position) for many in book.substitutions.values() for one in many}
+    fresh = [one for one in found if (one.operation_id, one.position) not in known]
+    if fresh:
+        add(book, await session.execute(LOTS_BY_ID, {"ids": [one.payer_id for one in fresh]}))
+        for one in fresh:
+            book.substitutions.setdefault(one.lot_id, []).append(one)
+
+
+async def load_first(session: AsyncSession, book: Book, accounts: Iterable[UUID], most: int) -> None:
+    """The lots that each account would spend first."""
+    wanted = list(accounts)
+    if not wanted:
+        return
+    for lot in add(book, await session.execute(FIRST_LOTS, {"accounts": wanted, "most": most})):
+        book.accounts[lot.account_id].lots.append(lot)
+    for account in wanted:
+        book.accounts[account].is_whole = len(book.accounts[account].lots) < most

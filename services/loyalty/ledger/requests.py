@@ -1,0 +1,142 @@
+"""What can be asked of the ledger. A request is about one account, and knows itself again by scope and key."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, ClassVar, NamedTuple
+from uuid import UUID
+
+from services.loyalty.models import Kind, Origin
+
+PRIORITY = 100
+HIDDEN = frozenset({"account", "to", "scope", "key", "effective", "kind", "order_number", "programme_version"})
+
+
+class Whose(NamedTuple):
+    """The account of a user in a currency, opened when it is first needed."""
+
+    user: UUID
+    currency: str
+
+
+class Policy(StrEnum):
+    """What a reversal may take when the earned points themselves are gone; the names are those of the contract."""
+
+    ONLY_PENDING = "ONLY_PENDING"
+    WITHIN_BALANCE = "WITHIN_BALANCE"
+    UNLIMITED = "UNLIMITED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Something to do to an account. With the same scope and key it is done, or refused, once for ever."""
+
+    account: UUID | Whose
+    scope: str | None = None
+    key: str | None = None
+    effective: datetime | None = None  # None is now
+    kind: Kind
+    order_number: str | None = None
+    programme_version: int | None = None
+
+    takes: ClassVar[bool] = False  # whether it spends what is open, and so needs the lots in burn order
+
+    def asked(self) -> dict[str, Any]:
+        """What has to be the same when it comes again; ids and numbers."""
+        said = {one.name: plain(getattr(self, one.name)) for one in fields(self) if one.name not in HIDDEN}
+        if self.order_number is not None:
+            said["order"] = self.order_number
+        return {name: value for name, value in said.items() if value is not None}
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return str(value) if isinstance(value, UUID) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earn(Request):
+    points: int
+    origin: Origin = Origin.GOODWILL
+    rule: str | None = None
+    priority: int = PRIORITY
+    available_time: datetime | None = None  # None is at once
+    expire_time: datetime | None = None  # None is never
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redeem(Request):
+    points: int
+    kind: Kind = Kind.REDEEM
+    takes: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceHold(Request):
+    points: int
+    lasts: timedelta
+    kind: Kind = Kind.HOLD
+    takes: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture(Request):
+    hold: UUID
+    points: int
+    final: bool = False
+    kind: Kind = Kind.CAPTURE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release(Request):
+    hold: UUID
+    kind: Kind = Kind.RELEASE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund(Request):
+    operation: UUID
+    points: int
+    grace: timedelta | None = None  # how long what expired meanwhile lives on; None: it expires
+    kind: Kind = Kind.REFUND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reverse(Request):
+    operation: UUID
+    points: int
+    policy: Policy
+    kind: Kind = Kind.REVERSE
+    takes: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjust(Request):
+    points: int  # negative: away
+    kind: Kind = Kind.ADJUST
+    takes: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer(Request):
+    to: UUID | Whose
+    points: int
+    kind: Kind = Kind.TRANSFER_OUT
+    takes: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle(Request):
+    """Bring an account to nothing: holds are released, what is there is forfeited, what is owed written off."""
+
+    kind: Kind = Kind.FORFEIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catch(Request):
+    """Do what is due by the clock, and no more."""
+
+    kind: Kind = Kind.EXPIRE

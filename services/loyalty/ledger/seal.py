@@ -1,0 +1,106 @@
+"""Each commit of the ledger is a link of a hash chain: whoever changes a byte of what was booked breaks it.
+
+    root(n) = SHA-256(root(n-1) || digest(n))        digest = SHA-256 over what the transaction wrote, in its order
+
+The link is made by the last statement before the commit, so that others wait for its row as short as can be.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from chassis.outbox import uuid7
+from services.loyalty.ledger.book import Entry
+
+STAGED = "what was booked, and is not sealed"
+GENESIS = bytes(32)
+SEAL = text("""
+WITH link AS (
+    UPDATE chain SET number = number + 1, root = sha256(root || CAST(:digest AS bytea)) WHERE id = 1
+    RETURNING number, root
+)
+INSERT INTO seal (number, batch, operations, digest, root) SELECT number, :batch, :operations, :digest, root FROM link
+""")
+
+
+class Staged:
+    """What a transaction has booked so far."""
+
+    def __init__(self) -> None:
+        self.batch, self.operations, self.hash = uuid7(), 0, hashlib.sha256()
+
+
+def batch_of(session: AsyncSession) -> UUID:
+    """The id of what this transaction books."""
+    return staged(session).batch
+
+
+def stage(session: AsyncSession, entries: Sequence[Entry]) -> None:
+    """Seal these with the rest of the transaction, when it commits."""
+    found = staged(session)
+    for entry in entries:
+        found.hash.update(written(entry))
+    found.operations += len(entries)
+
+
+def staged(session: AsyncSession) -> Staged:
+    found: Staged = session.info.setdefault(STAGED, Staged())
+    return found
+
+
+@event.listens_for(Session, "before_commit")
+def seal(session: Session) -> None:
+    if STAGED not in session.info or session.in_nested_transaction():
+        return
+    found: Staged = session.info.pop(STAGED)
+    if found.operations:
+        values = {"digest": found.hash.digest(), "batch": found.batch, "operations": found.operations}
+        session.execute(SEAL, values)
+
+
+@event.listens_for(Session, "after_rollback")
+def forget(session: Session) -> None:
+    if not session.in_nested_transaction():
+        session.info.pop(STAGED, None)
+
+
+def written(entry: Entry) -> bytes:
+    """An operation with its moves, as bytes that mean nothing else."""
+    moves = ";".join(f"{lot.id}>{source}>{target}>{points}" for lot, source, target, points in entry.moves)
+    lots = ";".join(
+        lot_line(lot.id, lot.amount, lot.priority, lot.available_time, lot.expire_time) for lot in entry.brought
+    )
+    return line(
+        entry.id, entry.account.id, entry.kind, entry.scope, entry.key, entry.about, entry.order_number,
+        micros(entry.effective_time), micros(entry.booked_time), entry.available, entry.pending, entry.held,
+        entry.arrears, entry.against, entry.available_after, entry.pending_after, entry.held_after,
+        entry.arrears_after, said(entry.asked), said(entry.refusal), moves, lots,
+    )  # fmt: skip
+
+
+def lot_line(id: UUID, amount: int, priority: int, available_time: datetime, expire_time: datetime | None) -> str:
+    end = "" if expire_time is None else micros(expire_time)
+    return f"{id}={amount},{priority},{micros(available_time)},{end}"
+
+
+def said(values: dict[str, Any] | None) -> str:
+    return orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode() if values else ""
+
+
+def line(*values: Any) -> bytes:
+    return ("|".join("" if one is None else str(one) for one in values) + "\n").encode()
+
+
+EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def micros(moment: datetime) -> int:
+    since = moment - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

@@ -1,0 +1,1 @@
+"""Speaks rapport.loyalty.v1; decides nothing."""
