@@ -1,34 +1,19 @@
-"""The journal, the accounts it moves, and the newsletter. What must hold is stated here and judged by the database."""
+"""The journal, the lots, and the accounts that both add up to. What must hold is stated here and judged by the database."""
 
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
 from rapport.annotations.v1.personal_data_pb2 import Category, Personal, Purpose
-from sqlalchemy import CHAR, CheckConstraint, Enum, ForeignKey, Identity, Index, Numeric
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index
 from sqlalchemy import UniqueConstraint as Unique
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis import database
-from chassis.personal_data import impersonal, personal, subject, unlinked
+from chassis.personal_data import impersonal, subject
+from services.loyalty.models.base import POINTS, Base, one_of
 
-# Points are about a person while `member` says whose they are; without it they are sums about nobody, which the
-# store's books need.
-POINTS = Personal(category=Category.USER_ACCOUNT, purpose=Purpose.LOYALTY, on_erasure=Personal.ANONYMISE)
-PURCHASES = Personal(
-    category=Category.USER_BEHAVIOR_PURCHASE_HISTORY, purpose=Purpose.LOYALTY, on_erasure=Personal.ANONYMISE
-)
 MEMBERSHIP = Personal(category=Category.USER_UNIQUE_ID, purpose=Purpose.LOYALTY, on_erasure=Personal.ERASE)
-CREDENTIAL = Personal(category=Category.USER_AUTHORIZATION_CREDENTIALS, purpose=Purpose.MARKETING, secret=True)
-ADDRESS = "rapport.loyalty.v1.BeginSubscriptionRequest.email"
-MARK = Personal(
-    category=Category.USER_CONTACT_EMAIL,
-    purpose=Purpose.SECURITY,
-    on_erasure=Personal.RETAIN,
-    legal_basis="GDPR art. 6(1)(f): a bonus that is given once is not given again to who comes back",
-)
 
 
 class Bucket(StrEnum):
@@ -99,27 +84,6 @@ class HoldState(StrEnum):
     EXPIRED = "EXPIRED"
 
 
-class State(StrEnum):
-    CONFIRMED = "CONFIRMED"
-    ENDED = "ENDED"
-
-
-class Bonus(StrEnum):
-    BONUS_UNSPECIFIED = "BONUS_UNSPECIFIED"
-    GRANTED = "GRANTED"
-    ALREADY_GRANTED = "ALREADY_GRANTED"
-    CLAIM_WAITING = "CLAIM_WAITING"
-
-
-def one_of(words: type[StrEnum], name: str = "") -> Enum:
-    """A text column that holds one of our own words, and a CHECK of that name that says so."""
-    return Enum(words, native_enum=False, create_constraint=True, name=name or words.__name__.lower(), length=30)
-
-
-class Base(database.Words, DeclarativeBase):
-    metadata = database.metadata()
-
-
 class Account(Base):
     """Points of one currency: `member` says whose. Closed once that person is erased."""
 
@@ -153,30 +117,6 @@ class Member(Base):
     user_id: Mapped[UUID] = subject(MEMBERSHIP, primary_key=True)
     currency: Mapped[str] = impersonal("the store's code for its points", primary_key=True)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), unique=True)
-
-
-class Purchase(Base):
-    """What was told of an order so far; what it earned, by which rules, and what was taken back."""
-
-    __tablename__ = "purchase"
-
-    account_id: Mapped[UUID] = subject(
-        PURCHASES, ForeignKey("account.id"), through="member.account_id", primary_key=True, index=False
-    )
-    number: Mapped[str] = impersonal("the shop's own number of the order", primary_key=True, index=True)
-    currency: Mapped[str | None] = impersonal("ISO 4217", CHAR(3))
-    paid: Mapped[Decimal | None] = mapped_column(Numeric(28, 9))
-    refunded: Mapped[Decimal] = mapped_column(Numeric(28, 9), default=Decimal(0))
-    cancelled: Mapped[bool] = mapped_column(default=False)
-    programme_version: Mapped[int | None] = mapped_column(ForeignKey("programme.version"))
-    earned: Mapped[int] = mapped_column(default=0)
-    taken_back: Mapped[int] = mapped_column(default=0)
-
-    __table_args__ = (
-        CheckConstraint("paid >= 0 AND refunded >= 0", "amounts"),
-        CheckConstraint("taken_back BETWEEN 0 AND earned", "taken_back"),
-        CheckConstraint("(paid IS NULL) = (programme_version IS NULL)", "rules"),
-    )
 
 
 class Operation(Base):
@@ -363,74 +303,6 @@ class Chain(Base):
     root: Mapped[bytes] = impersonal("a hash over hashes")
 
     __table_args__ = (CheckConstraint("id = 1", "one_row"),)
-
-
-class Programme(Base):
-    """A version of the rules that points are given by. The highest is in force."""
-
-    __tablename__ = "programme"
-
-    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    currency: Mapped[str] = impersonal("the store's word for its points")
-    currencies: Mapped[dict[str, Any]] = impersonal("the store's words for other points of its own, by their codes")
-    newsletter_bonus: Mapped[int]
-    points_per_unit: Mapped[int]
-    start_time: Mapped[datetime]
-
-    __table_args__ = (CheckConstraint("newsletter_bonus >= 0 AND points_per_unit >= 0", "rules"),)
-
-
-class OptIn(Base):
-    """A mailed link that waits to be confirmed. Kept until the link ends, so that a second click finds its answer."""
-
-    __tablename__ = "opt_in"
-
-    token_hash: Mapped[bytes] = personal(CREDENTIAL, primary_key=True)
-    user_id: Mapped[UUID | None] = subject()
-    email: Mapped[str] = personal(ADDRESS, index=True)
-    end_token: Mapped[str] = personal(CREDENTIAL, index=True)
-    create_time: Mapped[datetime]
-    expire_time: Mapped[datetime] = mapped_column(index=True)
-    confirm_time: Mapped[datetime | None]
-
-
-class Subscription(Base):
-    """An address that gets the newsletter, or did. A guest's belongs to no user, and goes when it ends."""
-
-    __tablename__ = "subscription"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    user_id: Mapped[UUID | None] = subject()
-    email: Mapped[str] = personal(ADDRESS, unique=True)
-    # In plain, because every newsletter carries it; all it can do is end the subscription.
-    end_token: Mapped[str] = personal(CREDENTIAL, unique=True)
-    state: Mapped[State] = mapped_column(one_of(State))
-    bonus: Mapped[Bonus] = mapped_column(one_of(Bonus))
-    bonus_points: Mapped[int] = mapped_column(default=0)
-    confirm_time: Mapped[datetime]
-    claim_end_time: Mapped[datetime | None]
-
-    __table_args__ = (
-        CheckConstraint("user_id IS NOT NULL OR state = 'CONFIRMED'", "guest"),
-        CheckConstraint("(bonus = 'CLAIM_WAITING') = (claim_end_time IS NOT NULL)", "claim"),
-        CheckConstraint("(bonus = 'GRANTED') = (bonus_points > 0)", "bonus_points"),
-    )
-
-
-class BonusMark(Base):
-    """That a bonus was given for an address: remembered without the address, and without the person."""
-
-    __tablename__ = "bonus_mark"
-
-    campaign: Mapped[str] = impersonal("one of our own words for a campaign", primary_key=True)
-    key_version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    form: Mapped[str] = impersonal("exact or canonical", primary_key=True)
-    mac: Mapped[bytes] = unlinked(
-        MARK, "only who holds the key and is told the address can tell whether it is there", primary_key=True
-    )
-    create_time: Mapped[datetime] = mapped_column(index=True)  # the month: more would tell which movement it goes with
-
-    __table_args__ = (CheckConstraint("form IN ('exact', 'canonical')", "form"),)
 
 
 JOURNAL: tuple[Any, ...] = (Operation.__table__, LotMove.__table__, Seal.__table__)

@@ -1,0 +1,51 @@
+"""The tables of loyalty, a module a noun."""
+
+from services.loyalty.models.base import Base
+from services.loyalty.models.ledger import (
+    JOURNAL,
+    Account,
+    Bucket,
+    Chain,
+    Hold,
+    HoldState,
+    Kind,
+    Lot,
+    LotMove,
+    Member,
+    Operation,
+    Origin,
+    Place,
+    Refunded,
+    Seal,
+    Substitution,
+)
+from services.loyalty.models.newsletter import Bonus, BonusMark, OptIn, State, Subscription
+from services.loyalty.models.orders import Purchase
+from services.loyalty.models.programme import Programme
+
+__all__ = [
+    "JOURNAL",
+    "Account",
+    "Base",
+    "Bonus",
+    "BonusMark",
+    "Bucket",
+    "Chain",
+    "Hold",
+    "HoldState",
+    "Kind",
+    "Lot",
+    "LotMove",
+    "Member",
+    "Operation",
+    "OptIn",
+    "Origin",
+    "Place",
+    "Programme",
+    "Purchase",
+    "Refunded",
+    "Seal",
+    "State",
+    "Subscription",
+    "Substitution",
+]
