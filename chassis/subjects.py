@@ -58,10 +58,12 @@ def filter_of(event_type: type[Message], owner: str = "*") -> str:
     return f"{stem}.>" if owner == "*" else f"{stem}.{partition(owner)}.{owner}.*"
 
 
+@lru_cache(maxsize=10_000)
 def partition(owner: str) -> str:
     return f"p{crc32(owner.encode()) % PARTITIONS:02d}"
 
 
+@lru_cache(maxsize=10_000)
 def last(name: str) -> str:
     """The last segment of a resource name, as one token of a subject: an order's number may hold a dot."""
     if not name:

@@ -71,13 +71,19 @@ async def test_v04_the_end_is_exclusive(world: World) -> None:
 async def test_v05_what_ends_is_gone_at_its_time_whenever_that_is_booked(world: World) -> None:
     till = Till.of(world)
     await till.earn(100, ends=10)
-    assert (await till.at(12).wallet()).available == 0  # nothing is booked yet
     await till.at(15).world.settle()
     assert (await till.wallet(effective=9)).available == 100
     assert (await till.wallet(effective=10)).available == 0
     assert (await till.wallet(effective=10, known=14)).available == 100
     assert await till.history() == [("GOODWILL", 0, 100), ("EXPIRE", 10, -100)]
     assert (await till.totals())["expired"] == 100
+
+
+async def test_v05_and_before_anybody_booked_it(world: World) -> None:
+    till = Till.of(world)
+    await till.earn(100, ends=10)
+    assert (await till.at(10).wallet()).available == 0
+    assert (await till.wallet(effective=10)).available == 0
 
 
 async def test_v06_what_is_held_does_not_end(world: World) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.loyalty.ledger.seal import GENESIS, line, micros, said
+from services.loyalty.ledger.seal import GENESIS, line
 
 SEALS = text("SELECT number, batch, operations, digest, root FROM seal ORDER BY number")
 HEAD = text("SELECT number, root FROM chain WHERE id = 1")
@@ -51,16 +51,6 @@ async def digests_of(session: AsyncSession) -> tuple[dict[UUID, bytes], Counter[
     made: dict[UUID, Any] = defaultdict(hashlib.sha256)
     counts: Counter[UUID] = Counter()
     async for row in await session.stream(BOOKED):
-        made[row.batch].update(written(row))
+        made[row.batch].update(line(row, row.account_id, row.moves or "", row.lots or ""))
         counts[row.batch] += 1
     return {batch: one.digest() for batch, one in made.items()}, counts
-
-
-def written(row: Any) -> bytes:
-    """The same bytes as `seal.written` made of it."""
-    return line(
-        row.id, row.account_id, row.kind, row.scope, row.key, row.about, row.order_number, micros(row.effective_time),
-        micros(row.booked_time), row.available, row.pending, row.held, row.arrears, row.against, row.available_after,
-        row.pending_after, row.held_after, row.arrears_after, said(row.asked), said(row.refusal), row.moves or "",
-        row.lots or "",
-    )  # fmt: skip

@@ -1,9 +1,12 @@
 """What the ledger states of what it did: a fact for every movement that has a person."""
 
 from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from rapport.loyalty.v1 import events_pb2 as events
 from rapport.loyalty.v1.loyalty_pb2 import Movement
 
@@ -40,10 +43,16 @@ def fact_of(entry: Entry) -> Message | None:
         "user": name,
         "points_account": account,
         "movement": f"{account}/movements/{entry.id}",
-        "event_time": timestamp(entry.effective_time),
+        "event_time": at(entry.effective_time),
     }
     if entry.kind not in MOVED:
         return events.PointsEarned(**said, kind=Movement.Kind.Value(entry.kind.name), points=-entry.amount)
     event, points = MOVED[entry.kind]
     moved: Message = event(**said, points=points(entry))
     return moved
+
+
+@lru_cache(maxsize=64)
+def at(moment: datetime) -> Timestamp:
+    """What a batch does, it does at one time: that is made once. Whoever takes it into a message copies it."""
+    return timestamp(moment)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,7 +17,6 @@ from services.loyalty.ledger.decide import Result, decide
 from services.loyalty.ledger.load import ALL, LOTS, load
 from services.loyalty.ledger.requests import Capture, Catch, Refund, Release, Request, Reverse, Transfer, Whose
 from services.loyalty.ledger.save import save
-from services.loyalty.models import Member
 
 # Account and mapping together, or neither where somebody was faster.
 OPEN = text("""
@@ -27,6 +26,10 @@ WITH mapped AS (
 )
 INSERT INTO account (id, currency, available, pending, held, arrears, create_time)
 SELECT account_id, :currency, 0, 0, 0, 0, :now FROM mapped
+""")
+ACCOUNTS = text("""
+SELECT user_id, currency, account_id FROM unnest(CAST(:users AS uuid[]), CAST(:currencies AS text[]))
+    AS asked (user_id, currency) JOIN member USING (user_id, currency)
 """)
 GONE_ON_WITH = text("""
 SELECT user_id, operation.id, account_id FROM operation JOIN member USING (account_id)
@@ -129,10 +132,9 @@ def carried(request: Transfer, known: dict[Whose, UUID]) -> Transfer:
 async def accounts_of(session: AsyncSession, wanted: set[Whose]) -> dict[Whose, UUID]:
     if not wanted:
         return {}
-    query = select(Member.user_id, Member.currency, Member.account_id).where(
-        tuple_(Member.user_id, Member.currency).in_(wanted)
-    )
-    return {Whose(user, currency): account for user, currency, account in await session.execute(query)}
+    users, currencies = zip(*wanted, strict=True)
+    found = await session.execute(ACCOUNTS, {"users": list(users), "currencies": list(currencies)})
+    return {Whose(user, currency): account for user, currency, account in found}
 
 
 async def open_account(session: AsyncSession, whose: Whose, *, now: datetime) -> bool:

@@ -77,12 +77,7 @@ def written(entry: Entry) -> bytes:
     lots = ";".join(
         lot_line(lot.id, lot.amount, lot.priority, lot.available_time, lot.expire_time) for lot in entry.brought
     )
-    return line(
-        entry.id, entry.account.id, entry.kind, entry.scope, entry.key, entry.about, entry.order_number,
-        micros(entry.effective_time), micros(entry.booked_time), entry.available, entry.pending, entry.held,
-        entry.arrears, entry.against, entry.available_after, entry.pending_after, entry.held_after,
-        entry.arrears_after, said(entry.asked), said(entry.refusal), moves, lots,
-    )  # fmt: skip
+    return line(entry, entry.account.id, moves, lots)
 
 
 def lot_line(id: UUID, amount: int, priority: int, available_time: datetime, expire_time: datetime | None) -> str:
@@ -94,8 +89,14 @@ def said(values: dict[str, Any] | None) -> str:
     return orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode() if values else ""
 
 
-def line(*values: Any) -> bytes:
-    return ("|".join("" if one is None else str(one) for one in values) + "\n").encode()
+def line(one: Any, account: UUID, moves: str, lots: str) -> bytes:
+    """All that is said of an operation; `one` is an entry as it is written, or its row."""
+    return (
+        f"{one.id}|{account}|{one.kind}|{one.scope}|{one.key}|{one.about}|{one.order_number}|{one.programme_version}|"
+        f"{micros(one.effective_time)}|{micros(one.booked_time)}|{one.available}|{one.pending}|{one.held}|"
+        f"{one.arrears}|{one.against}|{one.amount}|{one.available_after}|{one.pending_after}|{one.held_after}|"
+        f"{one.arrears_after}|{said(one.asked)}|{said(one.refusal)}|{moves}|{lots}\n"
+    ).encode()
 
 
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

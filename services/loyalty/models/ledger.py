@@ -1,4 +1,4 @@
-"""The journal, the lots, and the accounts that both add up to. What must hold is stated here and judged by the database."""
+"""The journal, the lots, and the accounts both add up to. What must hold is stated here, judged by the database."""
 
 from datetime import datetime
 from enum import StrEnum
