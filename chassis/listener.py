@@ -177,11 +177,7 @@ class Listener:
             waiting = heappop(self.lanes[lane])
             arrived = waiting.arrived
             try:
-                async with self.setting.turns:
-                    if self.stopping:
-                        await arrived.nak()
-                    else:
-                        await self.handle(arrived, waiting.envelope, waiting.event)
+                await self.handle(arrived, waiting.envelope, waiting.event)
             except (NatsError, TimeoutError, ConnectionError) as error:
                 # Not acknowledged: it comes again, and the inbox knows it.
                 log.info("event_not_acknowledged", consumer=self.name, kind=type(error).__name__)
@@ -193,23 +189,32 @@ class Listener:
     # One event -------------------------------------------------------------------------------------------------------
 
     async def handle(self, arrived: Msg, envelope: Envelope, event: Message | None) -> None:
-        """Take one event in, and tell the stream what became of it."""
+        """Take one event in when it has its turn, and tell the stream what became of it."""
         with working(self.name, traceparent=envelope.traceparent, request_id=envelope.request_id):
-            began = time.perf_counter()
-            try:
-                outcome, pause = await self.take(arrived, envelope, event)
-            except Exception as error:
-                is_away = isinstance(error, (SQLAlchemyError, OSError, TimeoutError))
-                log.warning("event_not_judged", consumer=self.name, kind=kind(error), exc_info=not is_away)
-                outcome, pause = Outcome.FAILED, AGAIN
-            self.count(outcome, envelope, time.perf_counter() - began)
-            match outcome:
+            async with self.setting.turns:
+                if self.stopping:
+                    await arrived.nak()
+                    return
+                outcome, pause = await self.judge(arrived, envelope, event)
+            match outcome:  # the turn is the next one's: an acknowledgement waits for a disk, and needs no database
                 case Outcome.EARLY | Outcome.FAILED:
                     await arrived.nak(pause)
                 case Outcome.DEAD:
                     await arrived.term()
                 case _:
                     await arrived.ack_sync(timeout=ACK_PATIENCE)
+
+    async def judge(self, arrived: Msg, envelope: Envelope, event: Message | None) -> tuple[Outcome, float]:
+        """Take one event in, or know when it should come again, whatever happens."""
+        began = time.perf_counter()
+        try:
+            outcome, pause = await self.take(arrived, envelope, event)
+        except Exception as error:
+            is_away = isinstance(error, (SQLAlchemyError, OSError, TimeoutError))
+            log.warning("event_not_judged", consumer=self.name, kind=kind(error), exc_info=not is_away)
+            outcome, pause = Outcome.FAILED, AGAIN
+        self.count(outcome, envelope, time.perf_counter() - began)
+        return outcome, pause
 
     async def take(self, arrived: Msg, envelope: Envelope, event: Message | None) -> tuple[Outcome, float]:
         """What becomes of the event, and the seconds until it should come again where it should."""

@@ -30,12 +30,21 @@ def nats() -> Iterator[str]:
         yield url
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--replicas", type=int, default=1, help="of each service and the gateway in a whole store")
+
+
 @pytest.fixture(scope="session")
-def store() -> Iterator[Store]:
+def replicas(request: pytest.FixtureRequest) -> int:
+    """How many of each service and of the gateway a whole store has."""
+    return int(request.config.getoption("replicas"))
+
+
+@pytest.fixture(scope="session")
+def store(replicas: int) -> Iterator[Store]:
     """A whole store of separate processes; see tests.store."""
-    with platform() as (running, people):
-        gateway = f"http://127.0.0.1:{running.plan.ports['gateway']}"
-        yield Store(running.plan, people["password"], gateway, running.plan.metrics()["gateway"])
+    with platform(replicas=replicas) as (running, people):
+        yield Store(running.plan, people["password"], f"http://127.0.0.1:{running.plan.ports['gateway']}")
 
 
 @pytest.fixture

@@ -56,7 +56,6 @@ class Store:
     plan: Plan
     password: str
     url: str
-    metrics: str
 
     def http(self, **headers: str) -> httpx.AsyncClient:
         """A client that keeps nothing; `headers` go with every request."""
@@ -99,13 +98,17 @@ class Store:
     # What the processes wrote -------------------------------------------------------------------------------------
 
     def logged(self, process: str, **said: Any) -> list[dict[str, Any]]:
-        """The lines of a process that say all of this."""
-        lines = self.plan.state.log(process).read_text().splitlines()
-        found = [json.loads(line) for line in lines if line.startswith("{")]
+        """The lines of a service, or of the gateway, that say all of this."""
+        found = [json.loads(line) for line in self.written(process).splitlines() if line.startswith("{")]
         return [line for line in found if said.items() <= line.items()]
 
-    def numbers(self) -> str:
-        return httpx.get(f"{self.metrics}/metrics").raise_for_status().text
+    def written(self, process: str) -> str:
+        """The log of a service, or of the gateway: of every instance."""
+        return "".join(self.plan.state.log(one).read_text() for one in ports.instances(process, self.plan.replicas))
+
+    def settings_of_gateway(self) -> dict[str, str]:
+        """What the gateway is told: the first where there are many."""
+        return credentials.for_gateway(self.plan, ports.instances("gateway", self.plan.replicas)[0])
 
     # Another gateway ----------------------------------------------------------------------------------------------
 
@@ -113,7 +116,7 @@ class Store:
     def gateway(self, **settings: str) -> Iterator["OtherGateway"]:
         """One more gateway in front of the same services, told differently; ended on leaving."""
         found = ports.free({"http": 0, "metrics": 0})
-        told = credentials.for_gateway(self.plan, "gateway") | {
+        told = self.settings_of_gateway() | {
             "RAPPORT_LISTEN": f"127.0.0.1:{found['http']}",
             "RAPPORT_METRICS_LISTEN": f"127.0.0.1:{found['metrics']}",
             "RAPPORT_REPLICA": f"gateway-{found['http']}",
@@ -148,6 +151,7 @@ class Store:
 class OtherGateway(Store):
     """A gateway of one test's own."""
 
+    metrics: str
     process: "subprocess.Popen[bytes]"
     log: Path
 
@@ -157,6 +161,13 @@ class OtherGateway(Store):
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < until, self.log.read_text()
             time.sleep(0.02)
+
+    def written(self, process: str = "gateway") -> str:
+        """Its own log, or that of a service."""
+        return self.log.read_text() if process == "gateway" else super().written(process)
+
+    def numbers(self) -> str:
+        return httpx.get(f"{self.metrics}/metrics").raise_for_status().text
 
     def answers(self, path: str) -> bool:
         """Whether it says yes there."""

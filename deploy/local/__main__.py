@@ -57,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
     for name in ("status", "demo", "bench"):
         made[name].add_argument("--json", action="store_true")
     made["test"].add_argument("--long", action="store_true", help="with the big property and fault runs")
+    made["test"].add_argument(
+        "--replicas", type=int, choices=range(1, 5), default=1, metavar="N", help="whole stores have so many of each"
+    )
     made["test"].epilog = "Everything else is for pytest: ./rapport test tests/platform -k clock"
     made["check"].add_argument("names", nargs="*", metavar="NAME", help="only these")
     made["apply"].add_argument("folder", type=Path)

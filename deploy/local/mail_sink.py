@@ -27,6 +27,7 @@ from deploy.local.mailbox import LINK, Mailbox
 
 LARGEST = 1 << 20
 PAGE = 100
+PATIENCE = 2.0  # seconds a question stands: a server that came back has forgotten it
 STREAM, CONSUMER = "RAPPORT_IDENTITY_V1", "mail"
 DELETED = "rapport.identity.v1.user.deleted.>"
 PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent / "pages"), autoescape=True)
@@ -119,7 +120,7 @@ async def forget_the_deleted(settings: Settings, mailbox: Mailbox) -> None:
 async def drop_mail(subscription: JetStreamContext.PullSubscription, mailbox: Mailbox) -> None:
     while True:
         with contextlib.suppress(TimeoutError):
-            for event in await subscription.fetch(16, timeout=30):
+            for event in await subscription.fetch(1, timeout=PATIENCE):
                 mailbox.forget(event.subject.rpartition(".")[2])  # the subject ends in the person
                 await event.ack_sync()
 

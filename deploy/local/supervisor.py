@@ -93,7 +93,8 @@ class Supervisor:
                 return
             self.put(child, "ended")
             self.tell("ended", name=child.process.name, how=ending(code))
-            attempt = 0 if time.monotonic() - start > STEADY else attempt + 1
+            # Who was killed is not at fault, and comes back at once; who ends by itself might do nothing else.
+            attempt = 0 if code == -signal.SIGKILL or time.monotonic() - start > STEADY else attempt + 1
             await asyncio.sleep(BACKOFF[min(attempt, len(BACKOFF) - 1)])
             child.restarts += 1
 

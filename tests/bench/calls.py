@@ -7,7 +7,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -29,7 +28,6 @@ from chassis import log, telemetry
 from chassis.server import listening
 from chassis.settings import Secret, ServiceSettings
 from chassis.time import system_clock
-from chassis.tokens import Tokens
 from tests import tokens
 from tests.bench.figures import ROUNDS, Figure, ratio
 
@@ -159,27 +157,7 @@ def measured() -> list[Figure]:
     call = ratio(
         "server CPU of a unary call, whole chassis / bare handler", costs["chassis"], costs["bare"], bound=1.67
     )
-    return [call, token_check()]
-
-
-def token_check() -> Figure:
-    """The access-token check as a call pays for it: one real verification, then a lookup until the token ends. At
-    one call a second a token of five minutes is checked 300 times."""
-    uses = 300
-    metadata = [tokens.as_user(ADA, now=system_clock())[0][1] for _ in range(20)]
-
-    async def run() -> float:
-        checker = Tokens(tokens.keys, system_clock, frozenset())
-        await checker.check(metadata[0])  # the keys are fetched once for all
-        started = time.process_time()
-        for shown in metadata[1:]:
-            for _ in range(uses):
-                if checker.known(shown) is None:
-                    await checker.check(shown)
-        return (time.process_time() - started) / uses / (len(metadata) - 1) * 1e6
-
-    samples = [uvloop.run(run()) for _ in range(ROUNDS)]
-    return Figure("access-token check, amortised over 300 calls", "us", samples, bound=15)
+    return [call]
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""`./rapport bench chassis`: what everything that stands on the chassis costs. It takes some minutes."""
+"""`./rapport bench chassis`: what everything that stands on the chassis costs. It takes some minutes; each
+part is a measurement by itself, too: `./rapport bench events`."""
 
 import sys
 
-from tests.bench import calls, edge, events, start
-from tests.bench.figures import printed
+from tests.bench import calls, edge, events, start, token_check
+from tests.bench.figures import Figure
 
-PARTS = {"calls": calls, "edge": edge, "events": events, "start": start}
+PARTS = {"calls": calls, "token_check": token_check, "edge": edge, "events": events, "start": start}
 
 
-def main(*, as_json: bool) -> int:
-    """Measure, print, and return 0 when every bound holds."""
+def measured() -> list[Figure]:
     figures = []
     for name, part in PARTS.items():
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         figures += part.measured()
-    return printed(figures, as_json=as_json)
+    return figures

@@ -18,8 +18,8 @@ from tests.browser.window import OUTPUT
 
 
 @pytest.fixture(scope="package")
-def plan() -> Iterator[Plan]:
-    with platform() as (running, _):
+def plan(replicas: int) -> Iterator[Plan]:
+    with platform(replicas=replicas) as (running, _):
         yield running.plan
 
 

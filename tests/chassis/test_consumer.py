@@ -213,6 +213,45 @@ async def test_an_effect_that_could_not_be_acknowledged_happens_once(
     assert await count(sessions, "setback") == 0
 
 
+async def test_an_acknowledgement_under_way_keeps_nobody_waiting(
+    sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chassis.hearing.AT_ONCE", 1)
+    monkeypatch.setattr(listener, "ACK_PATIENCE", 600.0)
+    port, gone, witness = engines.free_port(), asyncio.Event(), Witness()
+    await witness.lay(sessions)
+
+    async def wait(_: TicketReplied) -> None:
+        await gone.wait()
+
+    witness.fail = wait
+    async with AsyncExitStack() as stack:
+        with engines.nats(home=tmp_path, port=port) as url:
+            await lay_out(url, witness.handler)
+            for number in range(3):
+                await send(url, replied(ticket_of(), number))
+            heard = await stack.enter_async_context(listening(url, sessions, witness.handler))
+
+            async def are_in_hand() -> bool:
+                return len(heard.listeners[0].in_hand) == 3
+
+            await until(are_in_hand)
+        gone.set()  # from here on nobody acknowledges
+        assert sorted(await witness.wait(sessions, 3)) == [0, 1, 2]
+        for task in heard.listeners[0].at_work:
+            task.cancel()
+        with engines.nats(home=tmp_path, port=port):  # a line that is broken cannot be closed in good order
+
+            async def is_back() -> bool:
+                try:
+                    return await heard.pending() > 0
+                except (NatsError, TimeoutError):
+                    return False
+
+            await until(is_back)
+            await stack.aclose()
+
+
 async def test_a_handler_that_takes_long_keeps_its_event(
     sessions: Sessions, own_nats: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,7 +88,7 @@ async def test_what_cannot_be_decoded_is_set_aside_by_every_consumer(
             for kind in GARBAGE:
                 reasons[await state_garbage(store, sessions, durable, kind, speaker(durable, known))] += 1
         await engine.dispose()
-        assert "canary" not in store.plan.state.log(party.name).read_text()
+        assert "canary" not in store.written(party.name)
     with capsys.disabled():
         print(f"\n  undecodable: {reasons.total()} events, {dict(reasons)}", end="")
     assert set(reasons) == {"EVENT_UNDECODABLE"}

@@ -104,7 +104,8 @@ class Copy:
             for _, act in STEPS:
                 try:
                     await act(story)
-                except Exception:
+                except Exception as error:
+                    print(f"{act.__name__}: {error}")  # pytest shows it where this is the wrong step
                     return act.__name__
                 if act.__name__ == last:
                     return ""

@@ -9,11 +9,11 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from deploy.local import credentials
 from deploy.local.settings import outside
 from tests.gateway.conftest import problem
 from tests.gateway.peer import peer
 from tests.journeys.people import eventually
+from tests.journeys.platform import asked
 from tests.store import OtherGateway, Registered, Store
 
 pytestmark = pytest.mark.xdist_group("store")
@@ -82,6 +82,16 @@ async def test_every_request_is_counted_by_its_route(store: Store, another: Othe
     assert ada.user.removeprefix("users/") not in told
 
 
+async def test_every_instance_has_its_share_of_what_is_asked(store: Store) -> None:
+    for _ in range(2 * store.plan.replicas):
+        async with store.http() as http:  # over a connection of its own, which is the next gateway's
+            for path in ("/v1/jwks", "/v1/availability", "/v1/policies", "/v1/programme"):
+                assert (await http.get(path)).status_code == 200, path
+    calls = await asyncio.to_thread(asked, store.plan)
+    assert len(calls) == 5 * store.plan.replicas
+    assert all(calls.values()), f"somebody had nothing to do: {calls}"
+
+
 # The end -------------------------------------------------------------------------------------------------------------
 
 
@@ -105,12 +115,12 @@ async def test_a_gateway_that_is_to_end_says_so_finishes_what_it_began_and_goes(
                 assert late.status_code == 200
                 problem(await under_way, 504, "DEADLINE_TOO_SHORT")
             assert await asyncio.to_thread(gateway.process.wait, 10) == 0
-    events = [line["event"] for line in store.logged(gateway.log.stem) if line["level"] != "info"]
+    events = [line["event"] for line in gateway.logged("gateway") if line["level"] != "info"]
     assert not set(events) & {"http_failed", "process_crashed"}
 
 
 def test_what_it_is_told_can_be_checked_without_starting(store: Store) -> None:
-    told = {**outside().inherited, **credentials.for_gateway(store.plan, "gateway")}
+    told = {**outside().inherited, **store.settings_of_gateway()}
     command = [sys.executable, "-P", "-m", "gateway", "--check"]
     done = subprocess.run(command, env=told, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,9 @@ from deploy.local.ports import SERVICES
 from deploy.local.postgres import INSTALLED, WHEEL
 from tests.journeys.canary import Finding, Search
 from tests.journeys.people import Missing, eventually, gateway_client
+
+HANDLED = re.compile(r'^grpc_server_handled_total\{.*grpc_service="rapport\.[^"]*".*\} ([0-9.e+]+)$', re.MULTILINE)
+SERVED = re.compile(r"^http_server_requests_total\{.*\} ([0-9.e+]+)$", re.MULTILINE)
 
 
 async def advance(plan: Plan, by: timedelta) -> None:
@@ -66,6 +70,16 @@ async def until_served(plan: Plan, patience: float) -> None:
 
     async with gateway_client(plan) as store:
         await eventually(all_answer, "every service", patience=patience)
+
+
+def asked(plan: Plan) -> dict[str, int]:
+    """How many calls or requests each instance has answered."""
+    found = {}
+    for name, address in plan.metrics().items():
+        told = httpx.get(f"{address}/metrics").raise_for_status().text
+        pattern = SERVED if name.startswith("gateway") else HANDLED
+        found[name] = round(sum(float(count) for count in pattern.findall(told)))
+    return found
 
 
 async def is_connected(line: bus.Bus) -> bool:

@@ -32,6 +32,13 @@ def test_what_is_given_beside_is_pytests(tmp_path: Path) -> None:
     assert "2 passed, 1 deselected" in run("--long", *given)
 
 
+def test_whole_stores_have_so_many_of_each_as_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("def pytest_addoption(parser): parser.addoption('--replicas', default='1')\n")
+    (tmp_path / "test_two.py").write_text("def test_two(request): assert request.config.getoption('replicas') == '2'\n")
+    given = [str(tmp_path), "-n", "0", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    assert "1 passed" in run("--replicas", "2", *given)
+
+
 def run(*arguments: str) -> str:
     """What it prints on a machine without a browser."""
     command = [sys.executable, "-P", "-m", "deploy.local", "test", *arguments]

@@ -89,6 +89,13 @@ def test_json_says_what_is_wrong_too(terminal: Terminal) -> None:
     assert "Port 8025" in json.loads(done.stdout)["error"]
 
 
+@pytest.mark.long
+def test_there_are_so_many_of_each_as_are_asked_for(terminal: Terminal) -> None:
+    terminal.up("privacy-1,privacy-2,gateway-1,gateway-2", "--replicas", "2")
+    assert all(map(terminal.ready, ("privacy-1", "privacy-2", "gateway-1", "gateway-2")))
+    assert len({terminal.pid(name) for name in ("privacy-1", "privacy-2", "gateway-1", "gateway-2")}) == 4
+
+
 def test_every_line_fits_eighty_columns(terminal: Terminal) -> None:
     done = terminal.type("up", "--detach", "--ports", "free", "--only", "prepare,mail", COLUMNS="80")
     assert max(map(len, done.stdout.splitlines())) < 80

@@ -52,6 +52,7 @@ def advance(plan: Plan, by: timedelta) -> datetime:
 def ask(client: httpx.Client, method: str, name: str, address: str) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = client.request(method, address).raise_for_status().json()
-    except httpx.HTTPError:
-        raise LocalError(f"the clock has moved, but {name} does not follow. Type: ./rapport logs {name}") from None
+    except httpx.HTTPError as problem:
+        said = f"the clock has moved, but {name} does not follow ({type(problem).__name__})"
+        raise LocalError(f"{said}. Type: ./rapport logs {name}") from None
     return answer

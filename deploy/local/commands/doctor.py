@@ -54,11 +54,12 @@ def python() -> Found:
 
 def packages() -> Found:
     """Whether .venv still is what the lock says: somebody may have installed into it."""
-    lock = bootstrap.CLONE / "requirements-dev.lock"
+    locks = [one for one in ("requirements-bench.lock", "requirements-dev.lock") if bootstrap.installed(one)]
+    lock = bootstrap.CLONE / (locks or ["requirements-dev.lock"])[0]
     asked: list[str | Path] = [bootstrap.VENV / "bin/uv", "pip", "sync", "--dry-run", "--offline", lock]
     told = os.environ | {"VIRTUAL_ENV": str(bootstrap.VENV)}
     done = subprocess.run(asked, env=told, capture_output=True, text=True, check=False)
-    if not bootstrap.installed(lock.name) or "no changes" not in done.stderr:
+    if not locks or "no changes" not in done.stderr:
         return False, "not what the lock says; type: rm .venv/rapport.json && ./rapport doctor"
     return True, "as the lock says"
 

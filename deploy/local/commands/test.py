@@ -19,5 +19,7 @@ def command(asked: Namespace, outside: Outside) -> int:
         left_out.append("faults")
         print("The fault runs are apart, they take half an hour: ./rapport test --long tests/faults", flush=True)
     options = ["-n", "2", "--dist", "loadfile", "-m", " and ".join(f"not {one}" for one in left_out)]
+    if asked.replicas > 1:
+        options.append(f"--replicas={asked.replicas}")
     arguments = [sys.executable, "-m", "pytest", *options, *asked.rest]
     return subprocess.run(arguments, cwd=CLONE, env=dict(outside.inherited), check=False).returncode
