@@ -2,13 +2,13 @@ from argparse import Namespace
 
 from deploy.local.settings import Outside
 from deploy.local.terminal import LocalError
-from tests.bench import chassis
+from tests.bench import chassis, loyalty
 from tests.bench.figures import printed
 
 
 def command(asked: Namespace, _: Outside) -> int:
-    """Measure the chassis or a part of it, and print. Exits with 0 when every bound holds."""
-    known = {"chassis": chassis, **chassis.PARTS}
+    """Measure the chassis, a part of it, or the ledger, and print. Exits with 0 when every bound holds."""
+    known = {"chassis": chassis, "loyalty": loyalty, **chassis.PARTS}
     if asked.name not in known:
         raise LocalError(f"there is no measurement called {asked.name}. There are: {', '.join(known)}")
     return printed(known[asked.name].measured(), as_json=asked.json)
