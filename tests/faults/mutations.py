@@ -50,7 +50,7 @@ MUTATIONS = (
         "subscribe",
         "the bonus is given at every confirmation",
         "services/loyalty/bonus.py",
-        "    if await journal.has(session, CAMPAIGN, key) or not await remember(session, email, keys, now=now):\n",
+        "    if await has(session, CAMPAIGN, key) or not await remember(session, email, keys, now=now):\n",
         '    key = f"{key}/{now}"\n    if not key:\n',
         ("loyalty",),
     ),
@@ -58,9 +58,9 @@ MUTATIONS = (
         "pay_order",
         "an outbox row is skipped",
         "chassis/outbox.py",
-        "    payload, now = event.SerializeToString(deterministic=True), span.get()\n",
-        '    if event.DESCRIPTOR.name == "OrderPaid":\n        return\n'
-        "    payload, now = event.SerializeToString(deterministic=True), span.get()\n",
+        "    if not events:\n        return\n    now = span.get()\n",
+        '    events = [one for one in events if one.DESCRIPTOR.name != "OrderPaid"]\n'
+        "    if not events:\n        return\n    now = span.get()\n",
         ("support",),
     ),
     Mutation(
@@ -83,9 +83,9 @@ MUTATIONS = (
         "hear_answer",
         "replies are stated to nobody",
         "chassis/outbox.py",
-        "    payload, now = event.SerializeToString(deterministic=True), span.get()\n",
-        '    if event.DESCRIPTOR.name == "TicketReplied":\n        return\n'
-        "    payload, now = event.SerializeToString(deterministic=True), span.get()\n",
+        "    if not events:\n        return\n    now = span.get()\n",
+        '    events = [one for one in events if one.DESCRIPTOR.name != "TicketReplied"]\n'
+        "    if not events:\n        return\n    now = span.get()\n",
         ("support",),
     ),
     Mutation(
