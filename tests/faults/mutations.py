@@ -138,15 +138,11 @@ MUTATIONS = (
     ),
     Mutation(
         "balance_books",
-        "a leg of the journal was changed behind its guards",
+        "balances were changed by no operation",
         database="loyalty",
-        statement="SET session_replication_role = replica;"
-        " CREATE TABLE changed AS SELECT operation_id, leg FROM entry WHERE bucket = 'ISSUED';"
-        " UPDATE entry SET delta = delta + 1 FROM changed"
-        " WHERE entry.operation_id = changed.operation_id AND entry.leg = changed.leg",
-        undo="SET session_replication_role = replica;"
-        " UPDATE entry SET delta = delta - 1 FROM changed"
-        " WHERE entry.operation_id = changed.operation_id AND entry.leg = changed.leg; DROP TABLE changed",
+        statement="CREATE TABLE changed AS SELECT id FROM account WHERE arrears = 0;"
+        " UPDATE account SET available = available + 1 WHERE id IN (SELECT id FROM changed)",
+        undo="UPDATE account SET available = available - 1 WHERE id IN (SELECT id FROM changed); DROP TABLE changed",
     ),
     Mutation(
         "come_back",
