@@ -138,11 +138,11 @@ MUTATIONS = (
     ),
     Mutation(
         "balance_books",
-        "balances were changed by no operation",
+        "an account has a point that no operation gave",
         database="loyalty",
-        statement="CREATE TABLE changed AS SELECT id FROM account WHERE arrears = 0;"
-        " UPDATE account SET available = available + 1 WHERE id IN (SELECT id FROM changed)",
-        undo="UPDATE account SET available = available - 1 WHERE id IN (SELECT id FROM changed); DROP TABLE changed",
+        statement="INSERT INTO account (id, currency, available, pending, held, arrears, create_time)"
+        " VALUES ('00000000-0000-4000-8000-000000000001', 'R', 1, 0, 0, 0, now())",
+        undo="DELETE FROM account WHERE id = '00000000-0000-4000-8000-000000000001'",
     ),
     Mutation(
         "come_back",
