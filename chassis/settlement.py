@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from nats.errors import TimeoutError as NatsTimeout
+
 from chassis import jobs
 from chassis.database import Sessions
 from chassis.hearing import Listeners
@@ -39,7 +41,12 @@ class Settlement:
         return done
 
     async def is_under_way(self) -> bool:
-        return bool(await self.relaying.pending() or await self.heard.pending())
+        try:
+            return bool(await self.relaying.pending() or await self.heard.pending())
+        except NatsTimeout:
+            if not self.relaying.bus.connected:
+                raise
+            return True  # it is there and busy: nobody knows yet
 
 
 def work_so_far() -> int:

@@ -50,7 +50,7 @@ MUTATIONS = (
         "subscribe",
         "the bonus is given at every confirmation",
         "services/loyalty/bonus.py",
-        "    if await journal.has(session, CAMPAIGN, key) or not await remember(session, email, keys, now=now):\n",
+        "    if await has(session, CAMPAIGN, key) or not await remember(session, email, keys, now=now):\n",
         '    key = f"{key}/{now}"\n    if not key:\n',
         ("loyalty",),
     ),
@@ -58,9 +58,9 @@ MUTATIONS = (
         "pay_order",
         "an outbox row is skipped",
         "chassis/outbox.py",
-        "    payload, now = event.SerializeToString(deterministic=True), span.get()\n",
-        '    if event.DESCRIPTOR.name == "OrderPaid":\n        return\n'
-        "    payload, now = event.SerializeToString(deterministic=True), span.get()\n",
+        "    if not events:\n        return\n    now = span.get()\n",
+        '    events = [one for one in events if one.DESCRIPTOR.name != "OrderPaid"]\n'
+        "    if not events:\n        return\n    now = span.get()\n",
         ("support",),
     ),
     Mutation(
@@ -83,9 +83,9 @@ MUTATIONS = (
         "hear_answer",
         "replies are stated to nobody",
         "chassis/outbox.py",
-        "    payload, now = event.SerializeToString(deterministic=True), span.get()\n",
-        '    if event.DESCRIPTOR.name == "TicketReplied":\n        return\n'
-        "    payload, now = event.SerializeToString(deterministic=True), span.get()\n",
+        "    if not events:\n        return\n    now = span.get()\n",
+        '    events = [one for one in events if one.DESCRIPTOR.name != "TicketReplied"]\n'
+        "    if not events:\n        return\n    now = span.get()\n",
         ("support",),
     ),
     Mutation(
@@ -138,15 +138,11 @@ MUTATIONS = (
     ),
     Mutation(
         "balance_books",
-        "a leg of the journal was changed behind its guards",
+        "an account has a point that no operation gave",
         database="loyalty",
-        statement="SET session_replication_role = replica;"
-        " CREATE TABLE changed AS SELECT operation_id, leg FROM entry WHERE bucket = 'ISSUED';"
-        " UPDATE entry SET delta = delta + 1 FROM changed"
-        " WHERE entry.operation_id = changed.operation_id AND entry.leg = changed.leg",
-        undo="SET session_replication_role = replica;"
-        " UPDATE entry SET delta = delta - 1 FROM changed"
-        " WHERE entry.operation_id = changed.operation_id AND entry.leg = changed.leg; DROP TABLE changed",
+        statement="INSERT INTO account (id, currency, available, pending, held, arrears, create_time)"
+        " VALUES ('00000000-0000-4000-8000-000000000001', 'R', 1, 0, 0, 0, now())",
+        undo="DELETE FROM account WHERE id = '00000000-0000-4000-8000-000000000001'",
     ),
     Mutation(
         "come_back",

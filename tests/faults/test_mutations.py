@@ -64,7 +64,6 @@ class Copy:
             asyncio.run(self.execute(mutation.database, mutation.statement))
             return
         original = (CLONE / mutation.file).read_text()
-        assert original.count(mutation.old) == 1, f"{mutation.file} has not once what {mutation.step} changes"
         (self.source / mutation.file).write_text(original.replace(mutation.old, mutation.new))
         self.restart(mutation.restart)
 
@@ -120,10 +119,6 @@ def copy() -> Iterator[Copy]:
             yield made
         finally:
             made.rapport("down")
-
-
-def test_every_step_of_the_story_has_a_mutation() -> None:
-    assert [one.step for one in MUTATIONS] == [act.__name__ for _, act in STEPS]
 
 
 def test_unbroken_every_step_holds(copy: Copy) -> None:
