@@ -3,11 +3,12 @@
 await restrict.refuse(session, user)  # first, in whatever works with the person's data
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
 from rapport.annotations.v1.personal_data_pb2 import Category, Personal, Purpose
-from sqlalchemy import Column, DateTime, Table, Uuid, delete, select
+from sqlalchemy import Column, DateTime, Table, Uuid, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,6 +24,8 @@ restricted_subject = Table(
     ).column,
     Column("restrict_time", DateTime(timezone=True), nullable=False),
 )
+
+AMONG = text("SELECT id FROM restricted_subject WHERE id = ANY(CAST(:people AS uuid[]))")
 
 
 async def restrict(session: AsyncSession, person: UUID, *, restricted: bool, now: datetime) -> datetime:
@@ -42,7 +45,18 @@ async def is_restricted(session: AsyncSession, person: UUID) -> bool:
     return await session.scalar(select(restricted_subject.c.id).where(restricted_subject.c.id == person)) is not None
 
 
+async def restricted_among(session: AsyncSession, people: Collection[UUID]) -> set[UUID]:
+    """Those of `people` whose processing is restricted."""
+    if not people:
+        return set()
+    return set(await session.scalars(AMONG, {"people": list(people)}))
+
+
 async def refuse(session: AsyncSession, person: UUID) -> None:
     """Refuse to work with the data of `person` while its processing is restricted."""
     if await is_restricted(session, person):
-        raise PersonRestricted("The processing of this person's data is restricted.", user=f"users/{person}")
+        raise refusal_of(person)
+
+
+def refusal_of(person: UUID) -> PersonRestricted:
+    return PersonRestricted("The processing of this person's data is restricted.", user=f"users/{person}")

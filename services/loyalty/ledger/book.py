@@ -216,6 +216,7 @@ class Book:
     slices: dict[UUID, list[Slice]] = field(default_factory=dict)  # of holds and redemptions, as they were taken
     substitutions: dict[UUID, list[Substitution]] = field(default_factory=dict)  # by the lot that was paid for
     earlier: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    restricted: set[UUID] = field(default_factory=set)  # people with whose data nobody works now
     entries: list[Entry] = field(default_factory=list)
     new_holds: list[Hold] = field(default_factory=list)
     new_substitutions: list[Substitution] = field(default_factory=list)

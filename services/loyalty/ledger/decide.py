@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.outbox import uuid7
+from chassis.personal_data import restrict
 from chassis.refusal import Refusal, RequestIdReused, Violation
 from services.loyalty.ledger import due, earnings, holds, redemptions, transfers
 from services.loyalty.ledger.book import Account, Book, Entry
@@ -59,6 +60,8 @@ def decide(book: Book, requests: Sequence[tuple[UUID | None, Request]]) -> list[
 
 
 def decide_one(book: Book, account_id: UUID | None, request: Request) -> Result:
+    if request.heeds in book.restricted:
+        return restrict.refusal_of(request.heeds)
     if account_id is None:
         return closed()
     account = book.accounts[account_id]

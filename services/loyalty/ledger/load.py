@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.personal_data import restrict
 from services.loyalty.ledger.book import NEVER, Account, Book, Entry, Hold, Lot, Redemption, Slice, Substitution
 from services.loyalty.ledger.requests import Capture, Refund, Release, Request, Reverse, Settle
 from services.loyalty.models import Hold as HoldRow
@@ -59,6 +60,8 @@ async def load(
     book = Book(now)
     for row in await session.execute(LOCK if lock else PEEK, {"ids": accounts}):
         book.accounts[row.id] = Account(*row)
+    heeded = {one.heeds for _, one in requests if one.heeds is not None}
+    book.restricted = await restrict.restricted_among(session, heeded)
     await load_earlier(session, book, [request for _, request in requests])
     settled = {account for account, request in requests if isinstance(request, Settle) and account is not None}
     due = [one.id for one in book.accounts.values() if one.due_time is not None and one.due_time <= now]

@@ -9,7 +9,7 @@ from uuid import UUID
 from services.loyalty.models import Kind, Origin
 
 PRIORITY = 100
-HIDDEN = frozenset({"account", "to", "scope", "key", "effective", "kind", "order_number", "programme_version"})
+HIDDEN = frozenset({"account", "to", "scope", "key", "effective", "kind", "order_number", "programme_version", "heeds"})
 
 
 class Whose(NamedTuple):
@@ -38,6 +38,7 @@ class Request:
     kind: Kind
     order_number: str | None = None
     programme_version: int | None = None
+    heeds: UUID | None = None  # the person whose restriction binds whoever asks
 
     takes: ClassVar[bool] = False  # whether it spends what is open, and so needs the lots in burn order
 

@@ -1,6 +1,7 @@
 """Takes operations in as the contract says them, hands them to the ledger, and says what came of them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -85,12 +86,10 @@ class Counter:
         if isinstance(request, Earn):
             in_order(request, self.clock())
         asked = getattr(message, "currency", "")
-        if asked in ("", MAIN) and caller().user == user:
-            return user, request
-        async with self.sessions() as session:
-            await not_restricted(session, user)
-            await programme.code_of(session, asked)
-        return user, request
+        if asked not in ("", MAIN):
+            async with self.sessions() as session:
+                await programme.code_of(session, asked)
+        return user, request if caller().user == user else replace(request, heeds=user)
 
 
 def in_order(request: Earn, now: datetime) -> None:
