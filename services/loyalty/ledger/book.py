@@ -215,6 +215,7 @@ class Book:
     redemptions: dict[UUID, Redemption] = field(default_factory=dict)
     slices: dict[UUID, list[Slice]] = field(default_factory=dict)  # of holds and redemptions, as they were taken
     substitutions: dict[UUID, list[Substitution]] = field(default_factory=dict)  # by the lot that was paid for
+    charged: dict[UUID, int] = field(default_factory=dict)  # what reversals took for a lot so far, from whomever
     earlier: dict[tuple[str, str], Entry] = field(default_factory=dict)
     restricted: set[UUID] = field(default_factory=set)  # people with whose data nobody works now
     entries: list[Entry] = field(default_factory=list)

@@ -87,6 +87,8 @@ def again(earlier: Entry, account: Account, request: Request, asked: dict[str, A
     """The answer that was given before, or a refusal that says in which fields this request is another one."""
     before = {"account": str(earlier.account.id), "kind": earlier.kind, **earlier.asked}
     wanted = {"account": str(account.id), "kind": request.kind, **asked}
+    if "destination" not in wanted:
+        before.pop("destination", None)  # whoever that was is erased, and nothing says any more whether it was them
     fields = sorted(name for name in before.keys() | wanted.keys() if before.get(name) != wanted.get(name))
     if fields:
         told = [Violation(name, "REQUEST_ID_REUSED", "As it was under this request_id before.") for name in fields]

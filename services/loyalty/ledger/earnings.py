@@ -74,15 +74,16 @@ def reverse(book: Book, account: Account, request: Reverse) -> Entry:
         entry.move(lot, place, Place.REVERSED, part)
         wanted -= part
     if request.policy is not Policy.ONLY_PENDING:
-        wanted = charge_others(book, entry, lot, wanted - taken_already(lot, wanted), request.policy)
+        wanted = charge_others(book, entry, lot, wanted - taken_already(book, lot, wanted), request.policy)
     lot.clawed += request.points - wanted
+    book.charged[lot.id] = book.charged.get(lot.id, 0) + entry.amount
     return book.write(entry)
 
 
-def taken_already(lot: Lot, wanted: int) -> int:
+def taken_already(book: Book, lot: Lot, wanted: int) -> int:
     """What has expired was taken already, and is not taken twice: as far as no earlier reversal counted on it."""
-    counted = max(0, lot.clawed - lot.reversed)
-    return min(wanted, max(0, lot.expired - counted))
+    counted = lot.clawed - book.charged.get(lot.id, 0)
+    return min(wanted, lot.expired - counted)
 
 
 def charge_others(book: Book, entry: Entry, lot: Lot, wanted: int, policy: Policy) -> int:

@@ -49,6 +49,10 @@ SELECT {LOT_COLUMNS} FROM lot WHERE account_id = ANY(CAST(:accounts AS uuid[])) 
 ENDED_LOTS = text(f"""
 SELECT {LOT_COLUMNS} FROM lot WHERE account_id = ANY(CAST(:accounts AS uuid[])) AND open > 0 AND expire_time <= :by
 """)  # noqa: S608
+CHARGED = text("""
+SELECT about, sum(amount)::bigint FROM operation WHERE about = ANY(CAST(:ids AS uuid[])) AND against = 'REVERSED'
+GROUP BY about
+""")
 LOTS_BY_ID = text(f"SELECT {LOT_COLUMNS} FROM lot WHERE id = ANY(CAST(:ids AS uuid[]))")  # noqa: S608
 
 
@@ -69,7 +73,7 @@ async def load(
     await load_due(session, book, due, now)
     await load_holds(session, book, [one.hold for one in asked if isinstance(one, Capture | Release)], due, settled)
     await load_redemptions(session, book, [one.operation for one in asked if isinstance(one, Refund)])
-    await load_substitutions(session, book, [one.operation for one in asked if isinstance(one, Reverse)])
+    await load_reversed(session, book, [one.operation for one in asked if isinstance(one, Reverse)])
     spending = {account for account, request in requests if request.takes and account is not None}
     await load_first(session, book, spending - settled, depth)
     await load_first(session, book, settled & book.accounts.keys(), ALL)
@@ -153,21 +157,31 @@ async def load_slices(session: AsyncSession, book: Book, operations: Sequence[UU
         book.slices[operation].append(Slice(book.lots[lot], points))
 
 
+async def load_reversed(session: AsyncSession, book: Book, lots: Sequence[UUID]) -> None:
+    """What is to be reversed, and what earlier reversals of it took."""
+    if lots:
+        await load_substitutions(session, book, lots)
+        book.charged.update((lot, points) for lot, points in await session.execute(CHARGED, {"ids": lots}))
+
+
 async def load_substitutions(session: AsyncSession, book: Book, lots: Sequence[UUID]) -> None:
-    """Lots, and those that paid in their place and may get it back."""
+    """Lots, and those that paid in their place and may get it back, and those that paid in theirs."""
     if not lots:
         return
     add(book, await session.execute(LOTS_BY_ID, {"ids": lots}))
-    query = select(SubstitutionRow.__table__).where(
-        SubstitutionRow.lot_id.in_(lots), SubstitutionRow.returned < SubstitutionRow.points
+    query = (
+        select(SubstitutionRow.__table__)
+        .join(Operation, Operation.id == SubstitutionRow.operation_id)
+        .where(SubstitutionRow.lot_id.in_(lots), SubstitutionRow.returned < SubstitutionRow.points)
+        .order_by(Operation.seq, SubstitutionRow.position)
     )
-    found = [Substitution(*row) for row in await session.execute(query.order_by(SubstitutionRow.operation_id))]
+    found = [Substitution(*row) for row in await session.execute(query)]
     known = {(one.operation_id, one.position) for many in book.substitutions.values() for one in many}
     fresh = [one for one in found if (one.operation_id, one.position) not in known]
     if fresh:
-        add(book, await session.execute(LOTS_BY_ID, {"ids": [one.payer_id for one in fresh]}))
         for one in fresh:
             book.substitutions.setdefault(one.lot_id, []).append(one)
+        await load_substitutions(session, book, [one.payer_id for one in fresh])
 
 
 async def load_first(session: AsyncSession, book: Book, accounts: Iterable[UUID], most: int) -> None:

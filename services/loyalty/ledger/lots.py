@@ -69,6 +69,8 @@ def give_back(
 
 
 def restore(book: Book, entry: Entry, lot: Lot, source: Place, points: int, grace: timedelta | None) -> list[Lot]:
+    """Give points back to a lot, as if those that were reversed had never been earned: who paid for it comes before it,
+    and who paid for them before them."""
     absorbed = min(entry.account.arrears, points)
     entry.move(lot, source, Place.ABSORBED, absorbed)
     points -= absorbed
@@ -78,30 +80,27 @@ def restore(book: Book, entry: Entry, lot: Lot, source: Place, points: int, grac
         if part:
             one.returned += part
             points -= part
-            payer = book.lots[one.payer_id]
             entry.move(lot, source, Place.REVERSED, part)
-            entry.move(payer, Place.REVERSED, Place.OPEN, part)
-            back.append(payer)
+            back += restore(book, entry, book.lots[one.payer_id], Place.REVERSED, part, grace)
     if points:
         entry.move(lot, source, Place.OPEN, points)
         back.append(lot)
         if grace and lot.has_ended(entry.effective_time):
-            prolong(entry, lot, points, grace)
+            prolong(book, entry, lot, points, grace)
     return back
 
 
-def prolong(entry: Entry, lot: Lot, points: int, grace: timedelta) -> None:
+def prolong(book: Book, entry: Entry, lot: Lot, points: int, grace: timedelta) -> None:
     """Let points of a lot that has ended live on in a new one."""
     entry.move(lot, Place.OPEN, Place.REMOVED, points)
-    end = entry.effective_time + grace
-    entry.bring(descendant(lot, entry.account, entry, points, end), Place.OPEN)
+    entry.bring(descendant(book, lot, entry.account, entry, points, entry.effective_time + grace), Place.OPEN)
 
 
-def descendant(lot: Lot, account: Account, entry: Entry, points: int, end: datetime | None) -> Lot:
+def descendant(book: Book, lot: Lot, account: Account, entry: Entry, points: int, end: datetime | None) -> Lot:
     """A new lot with what another one had."""
-    return Lot(
+    new = Lot(
         id=uuid7(),
-        seq=UNWRITTEN + len(entry.brought),
+        seq=UNWRITTEN + len(book.entries),
         account_id=account.id,
         operation_id=entry.id,
         parent_id=lot.id,
@@ -112,6 +111,8 @@ def descendant(lot: Lot, account: Account, entry: Entry, points: int, end: datet
         expire_time=end,
         amount=points,
     )
+    book.lots[new.id] = new
+    return new
 
 
 def expire(book: Book, account: Account, lots: list[Lot], effective: datetime) -> Entry | None:

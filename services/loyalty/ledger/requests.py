@@ -9,6 +9,7 @@ from uuid import UUID
 from services.loyalty.models import Kind, Origin
 
 PRIORITY = 100
+BY_REQUEST_ID = "request"  # the scope of what callers ask; a fact may be told again with another time, a request not
 HIDDEN = frozenset({"account", "to", "scope", "key", "effective", "kind", "order_number", "programme_version", "heeds"})
 
 
@@ -47,6 +48,8 @@ class Request:
         said = {name: plain(value) for name in names(self) if (value := getattr(self, name)) is not None}
         if self.order_number is not None:
             said["order"] = self.order_number
+        if self.scope == BY_REQUEST_ID and self.effective is not None:
+            said["effective_time"] = plain(self.effective)
         return said
 
 
@@ -138,6 +141,10 @@ class Transfer(Request):
     points: int
     kind: Kind = Kind.TRANSFER_OUT
     takes: ClassVar[bool] = True
+
+    def asked(self) -> dict[str, Any]:
+        said = Request.asked(self)
+        return said | {"destination": str(self.to)} if isinstance(self.to, UUID) else said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,8 +24,7 @@ def transfer(book: Book, account: Account, request: Transfer) -> Entry:
     due.catch_up(book, other)
     arrival = Entry(uuid7(), other, Kind.TRANSFER_IN, Bucket.TRANSFERRED, book.now, book.now, about=entry.id)
     for lot, _, _, points in entry.moves:
-        moved = lots.descendant(lot, other, arrival, points, lot.expire_time)
-        book.lots[moved.id] = moved
+        moved = lots.descendant(book, lot, other, arrival, points, lot.expire_time)
         arrival.bring(moved, Place.OPEN)
         arrival.settle_arrears(moved, Place.OPEN)
     book.write(arrival)

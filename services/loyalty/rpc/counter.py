@@ -16,9 +16,11 @@ from chassis.personal_data import restrict
 from chassis.refusal import InvalidField, Refusal, Violation
 from chassis.time import Clock, moment
 from services.loyalty import programme
+from services.loyalty.ledger import movements
 from services.loyalty.ledger.book import Entry
 from services.loyalty.ledger.decide import Result
 from services.loyalty.ledger.requests import (
+    BY_REQUEST_ID,
     PRIORITY,
     Capture,
     Earn,
@@ -37,7 +39,7 @@ from services.loyalty.models import Kind, Origin
 from services.loyalty.programme import MAIN
 from services.loyalty.rpc.messages import entry_message, new_hold_message
 
-SCOPE = "request"  # no caller in it: an employee's id would stay in the journal for ever
+SCOPE = BY_REQUEST_ID  # no caller in it: an employee's id would stay in the journal for ever
 ACCOUNT = "users/{user}/pointsAccount"
 HOLD = "users/{user}/pointsAccount/holds/{hold}"
 MOVEMENT = "users/{user}/pointsAccount/movements/{movement}"
@@ -84,12 +86,21 @@ class Counter:
         """Whose account it is, and what to do to it."""
         user, request = READ[type(message)](message)
         if isinstance(request, Earn):
-            in_order(request, self.clock())
+            await self.in_time(request)
         asked = getattr(message, "currency", "")
         if asked not in ("", MAIN):
             async with self.sessions() as session:
                 await programme.code_of(session, asked)
         return user, request if caller().user == user else replace(request, heeds=user)
+
+    async def in_time(self, request: Earn) -> None:
+        """Refuse points that would end before they begin, but for those that were given in time and are asked again."""
+        try:
+            in_order(request, self.clock())
+        except InvalidField:
+            async with self.sessions() as session:
+                if not await movements.has(session, SCOPE, request.key or ""):
+                    raise
 
 
 def in_order(request: Earn, now: datetime) -> None:
