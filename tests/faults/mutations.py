@@ -97,6 +97,38 @@ MUTATIONS = (
         ("support",),
     ),
     Mutation(
+        "hold_points",
+        "the key of a hold stands for any hold",
+        "services/loyalty/ledger/decide.py",
+        "    if fields:\n",
+        "    if not before:\n",
+        ("loyalty",),
+    ),
+    Mutation(
+        "capture_parts",
+        "what a final capture leaves stays set aside",
+        "services/loyalty/ledger/holds.py",
+        "    if request.final and hold.left:\n",
+        "    if hold.left < 0:\n",
+        ("loyalty",),
+    ),
+    Mutation(
+        "refund_late",
+        "points that ended live on when they come back",
+        "services/loyalty/ledger/redemptions.py",
+        "skip=spent.refunded, grace=request.grace\n",
+        "skip=spent.refunded, grace=book.now - entry.effective_time.replace(year=2020)\n",
+        ("loyalty",),
+    ),
+    Mutation(
+        "read_statement",
+        "a movement says what it moved where it should say what there was after it",
+        "services/loyalty/rpc/messages.py",
+        "        balance_after=movement.available_after,\n",
+        "        balance_after=movement.available,\n",
+        ("loyalty",),
+    ),
+    Mutation(
         "export",
         "a table is left out of the copy",
         "chassis/personal_data/export.py",
@@ -138,15 +170,15 @@ MUTATIONS = (
     ),
     Mutation(
         "balance_books",
-        "a leg of the journal was changed behind its guards",
+        "legs of the journal were changed behind its guards, so that they still sum to zero",
         database="loyalty",
         statement="SET session_replication_role = replica;"
-        " CREATE TABLE changed AS SELECT operation_id, leg FROM entry WHERE bucket = 'ISSUED';"
-        " UPDATE entry SET delta = delta + 1 FROM changed"
-        " WHERE entry.operation_id = changed.operation_id AND entry.leg = changed.leg",
+        " CREATE TABLE changed AS SELECT id FROM operation WHERE against = 'ISSUED' ORDER BY seq LIMIT 1;"
+        " UPDATE operation SET available = available + 1, amount = amount - 1 FROM changed"
+        " WHERE operation.id = changed.id",
         undo="SET session_replication_role = replica;"
-        " UPDATE entry SET delta = delta - 1 FROM changed"
-        " WHERE entry.operation_id = changed.operation_id AND entry.leg = changed.leg; DROP TABLE changed",
+        " UPDATE operation SET available = available - 1, amount = amount + 1 FROM changed"
+        " WHERE operation.id = changed.id; DROP TABLE changed",
     ),
     Mutation(
         "come_back",
