@@ -1,7 +1,7 @@
 """Who the page is looked at for: a customer whose things are told by the shop and said over the API."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from deploy.local.plan import Plan
@@ -33,6 +33,7 @@ async def make_customer(plan: Plan, email: str, password: str) -> Customer:
         await customer.post("/v1/subscriptions:begin", {"email": email})
         token = await Mailbox(mail).token(email, "/confirm")
         await customer.post("/v1/subscriptions:confirm", {"token": token})
+        await give_points(plan, customer, password)
         return Customer(email, password, customer.user, ticket["name"])
 
 
@@ -48,6 +49,22 @@ async def give_orders(plan: Plan, customer: Browser, orders: dict[str, int]) -> 
         return len(found) >= len(orders) and all(one["state"] == "PAID" for one in found)
 
     await eventually(are_paid, "the paid orders")
+
+
+async def give_points(plan: Plan, customer: Browser, password: str) -> None:
+    """Some that end, on more dates than are named at once, some that wait, and some set aside."""
+    wallet, now = f"/v1/{customer.user}/pointsAccount", datetime.now(UTC)
+    async with gateway_client(plan) as store:
+        admin = Browser(store)
+        await admin.sign_in("alma@example.org", password)
+        for months in range(1, 6):
+            gift = {"points": 1000 * months, "expireTime": (now + timedelta(days=30 * months)).isoformat()}
+            await admin.post(f"{wallet}/movements:earn", gift, key=str(uuid4()))
+        waiting = {"points": 129, "availableTime": (now + timedelta(days=14)).isoformat()}
+        await admin.post(f"{wallet}/movements:earn", waiting, key=str(uuid4()))
+    shop = Shop(plan)
+    hold = await shop.post(f"{wallet}/holds", {"points": 1200, "lasts": "86400s"})
+    await shop.post(f"/v1/{hold['name']}:capture", {"points": 300})
 
 
 async def answer(plan: Plan, ticket: str, text: str, password: str) -> None:

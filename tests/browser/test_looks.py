@@ -44,6 +44,8 @@ async def test_what_customers_see_is_in_order(chromium: Browser, plan: Plan, ada
         page = at.page
         await page.locator("#tickets summary", has_text="shade").click()
         await page.locator(".thread .store").wait_for()
+        await page.get_by_role("button", name="Show earlier").click()
+        await page.locator("#points summary", has_text="more date").click()
         await check(at, "account", theme)
         await page.get_by_text("Read the policy").click()
         await page.get_by_text("Show every kind of data").click()

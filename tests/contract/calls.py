@@ -130,6 +130,17 @@ def valid(rule: Rule, owner: str) -> bytes | None:
         "CreateExport": {},
         "SetRestriction": {"restricted": False},
         "EarnPoints": {"points": "1", "requestId": str(uuid4())},
+        "RedeemPoints": {"points": "1", "requestId": str(uuid4())},
+        "CreateHold": {"points": "1", "requestId": str(uuid4())},
+        "CaptureHold": {"points": "1", "requestId": str(uuid4())},
+        "ReleaseHold": {"requestId": str(uuid4())},
+        "RefundPoints": {"points": "1", "requestId": str(uuid4())},
+        "ReversePoints": {"points": "1", "policy": "UNLIMITED", "requestId": str(uuid4())},
+        "TransferPoints": {
+            "points": "1",
+            "destination": f"users/{uuid4()}/pointsAccount",
+            "requestId": str(uuid4()),
+        },
         "StateOrderEvent": {
             "requestId": str(uuid4()),
             "placed": order | {"total": {"currencyCode": "USD", "units": "1"}},

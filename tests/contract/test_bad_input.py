@@ -216,7 +216,30 @@ async def test_a_stale_etag_is_refused_on_every_route_that_takes_one(
     assert not bodies
 
 
-ONE_PAYLOAD = {"CreateExport"}  # says nothing but whose it is: there is no other payload
+IN_LEDGER = {
+    "EarnPoints": "points",
+    "RedeemPoints": "points",
+    "CreateHold": "lasts",
+    "CaptureHold": "final",
+    "RefundPoints": "points",
+    "ReversePoints": "policy",
+    "TransferPoints": "points",
+}
+ONE_PAYLOAD = {"CreateExport", "ReleaseHold"}  # say nothing but whose or which it is: there is no other payload
+
+
+async def wallet(callers: Callers, owner: str) -> tuple[str, str, str, str]:
+    """A wallet with points in it, a hold of it, a movement of it that earned, and one that spent."""
+    place = f"/v1/{owner}/pointsAccount"
+    async with callers.store.http(**callers.store.bearer(user(), "admin")) as http:
+
+        async def done(path: str, points: int) -> str:
+            answer = await http.post(path, json={"points": points, "requestId": str(uuid4())})
+            return str(answer.raise_for_status().json()["name"])
+
+        earned = await done(f"{place}/movements:earn", 100)
+        spent = await done(f"{place}/movements:redeem", 10)
+        return place, f"/v1/{await done(f'{place}/holds', 10)}", f"/v1/{earned}", f"/v1/{spent}"
 
 
 async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
@@ -227,6 +250,9 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
     fact = {"user": owner, "order": bought, "eventTime": "2026-07-06T12:00:00Z"}
     mail = f"{uuid4().hex}@example.org"
     claim = {"kind": "CLAIM", "title": "A", "body": "B", "order": bought}
+    points, hold, earned, spent = await wallet(callers, owner)
+    back = {"points": "1", "policy": "WITHIN_BALANCE"}
+    over = {"points": "1", "destination": f"{user()}/pointsAccount"}
     asked: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "BeginRegistration": ("", {"email": mail}, {"email": f"a{mail}"}),
         "CreateUser": (
@@ -242,6 +268,12 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
             {"use": "NEWSLETTER", "granted": False, "policy": await policy(store)},
         ),
         "EarnPoints": ("", {"points": "1"}, {"points": "2"}),
+        "RedeemPoints": ("", {"points": "1"}, {"points": "2"}),
+        "CreateHold": ("", {"points": "1"}, {"points": "1", "lasts": "60s"}),
+        "CaptureHold": (f"{hold}:capture", {"points": "1"}, {"points": "1", "final": True}),
+        "RefundPoints": (f"{spent}:refund", {"points": "1"}, {"points": "2"}),
+        "ReversePoints": (f"{earned}:reverse", back, back | {"policy": "UNLIMITED"}),
+        "TransferPoints": (f"{points}/movements:transfer", over, over | {"points": "2"}),
         "StateOrderEvent": (
             "",
             {"paid": fact | {"amount": {"currencyCode": "USD", "units": "1"}}},
@@ -261,7 +293,8 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
             assert done.status_code == 200, f"{name}: {done.text}"
             again = await http.request(rule.verb, path, headers=headers, json=first)
             assert again.status_code == 200, f"{name}: {again.text}"
-            at = ("header", "Idempotency-Key")
+            # The ledger says which of what was asked differs, where others say that something does.
+            at = ("pointer", f"/{IN_LEDGER[name]}") if name in IN_LEDGER else ("header", "Idempotency-Key")
             tries.append(Try(rule.verb, path, "REQUEST_ID_REUSED", 422, at, headers, body=orjson.dumps(second)))
     refused, problems = await outcomes(store, tries)
     with capsys.disabled():

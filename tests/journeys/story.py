@@ -22,6 +22,7 @@ from tests.journeys.platform import advance, consume_late, find_left
 from tests.journeys.shop import Shop, paid, placed
 
 BONUS, PAID = 500, 40
+GIFT, HELD, PART, RETURNED = 100, 150, 60, 30  # twice a part is captured: all of the gift, and 20 of the bonus
 STATEMENT = "/pointsAccount/movements"
 PIXEL = base64.b64encode(
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89"
@@ -44,6 +45,9 @@ class Story:
     canaries: dict[str, str] = field(default_factory=dict)
     order: str = ""
     ticket: str = ""
+    secret: str = ""
+    hold: str = ""
+    captures: list[str] = field(default_factory=list)
     erasure: str = ""
 
     def plant(self, name: str, form: str = "{}") -> str:
@@ -100,14 +104,14 @@ async def register(story: Story) -> Told:
     known = done(await story.customer.call("POST", "/v1/registrations:begin", {"email": "ravi@example.org"}))
     assert before == known == {}, "the answer tells who has an account"
     token = await story.mailbox.token(email, "/register")
-    name, secret = story.plant("display_name", "Ada {}"), secrets.token_urlsafe(12)
-    asked = {"token": token, "password": secret, "displayName": name, "photo": PIXEL}
+    name, story.secret = story.plant("display_name", "Ada {}"), secrets.token_urlsafe(12)
+    asked = {"token": token, "password": story.secret, "displayName": name, "photo": PIXEL}
     user = await story.customer.post("/v1/registrations:complete", asked)
     again = await story.customer.call("POST", "/v1/registrations:complete", asked)
     assert again.reason == "LINK_INVALID", f"a link worked twice: {again.body}"
     wrong = await story.customer.call("POST", "/session", {"email": email, "password": "not her password"})
     assert (wrong.status, wrong.reason) == (401, "SIGN_IN_FAILED"), wrong.body
-    await story.customer.sign_in(email, secret)
+    await story.customer.sign_in(email, story.secret)
     assert story.customer.user == user["name"]
     changed = {
         "shippingAddress": {
@@ -234,6 +238,87 @@ async def rectify(story: Story) -> Told:
     return "identity and support agree"
 
 
+@step("Is given points that end tomorrow; the shop sets some aside for her next order")
+async def hold_points(story: Story) -> Told:
+    end = await platform_time(story) + timedelta(days=1)
+    gift = {"points": GIFT, "expireTime": end.isoformat()}
+    await story.admin.post(f"{wallet(story)}/movements:earn", gift, key=new_key())
+    before = await balance(story)
+    next_to_end = (await account(story))["expiring"][0]
+    assert (next_to_end["points"], moment(next_to_end["expireTime"])) == (str(GIFT), end), next_to_end
+    key, path = new_key(), f"{wallet(story)}/holds"
+    async with story.customer.events() as stream:
+        hold = await story.shop.post(path, {"points": HELD}, key=key)
+        heard = await stream.fact("rapport.loyalty.v1.PointsHeld")
+    assert heard["event"]["points"] == str(HELD), heard
+    again = await story.shop.post(path, {"points": HELD}, key=key)
+    assert (again["name"], again["replayed"]) == (hold["name"], True), "asking twice set points aside twice"
+    other = await story.shop.call(path, {"points": HELD - 1}, key=key)
+    assert (other.status, other.reason) == (422, "REQUEST_ID_REUSED"), other.body
+    beyond = await story.shop.call(path, {"points": before})
+    assert (beyond.reason, beyond.body["metadata"]["available"]) == ("INSUFFICIENT_POINTS", str(before - HELD)), beyond
+    own = await story.customer.call("POST", path, {"points": 1}, idempotency_key=new_key())
+    assert (own.status, own.reason) == (403, "FORBIDDEN"), own.body
+    assert await purse(story) == (before - HELD, HELD), await account(story)
+    story.hold = hold["name"]
+    return f"{HELD} set aside, {before - HELD} left to spend"
+
+
+@step("The shop ships in two parts and captures each; what is left is hers again")
+async def capture_parts(story: Story) -> Told:
+    before, path = await balance(story), f"/v1/{story.hold}:capture"
+    for final in (False, True):
+        captured = await story.shop.post(path, {"points": PART, "final": final})
+        story.captures.append(captured["name"])
+        if not final:
+            assert await purse(story) == (before, HELD - PART), await account(story)
+            beyond = await story.shop.call(path, {"points": HELD})
+            assert (beyond.reason, beyond.body["metadata"]["remaining"]) == ("EXCEEDS_HOLD", str(HELD - PART)), beyond
+    released = HELD - 2 * PART
+    assert await purse(story) == (before + released, 0), await account(story)
+    late = await story.shop.call(path, {"points": 1})
+    assert late.reason == "HOLD_ENDED", late.body
+    hold = await story.customer.get(f"/v1/{story.hold}")
+    assert (hold["state"], hold["captured"], hold["released"]) == ("CAPTURED", str(2 * PART), str(released)), hold
+    return f"2 x {PART} captured, {released} released"
+
+
+@step("Sends things back a day later: points that ended meanwhile are gone, but for a grace")
+async def refund_late(story: Story) -> Told:
+    await advance(story.plan, timedelta(days=1))
+    await story.customer.sign_in(story.canaries["email"], story.secret)  # what follows asks for a recent one
+    before, bonus = await balance(story), 2 * PART - GIFT
+    first, second = (f"/v1/{name}:refund" for name in story.captures)
+    await story.shop.post(second, {"points": RETURNED, "graceDays": 0})
+    assert await balance(story) == before + bonus, "not the last taken came back first, or it lives on"
+    beyond = await story.shop.call(second, {"points": PART, "graceDays": 0})
+    assert (beyond.reason, beyond.body["metadata"]["remaining"]) == ("EXCEEDS_REDEEMED", str(PART - RETURNED)), beyond
+    await story.shop.post(first, {"points": PART, "graceDays": 30})
+    assert await balance(story) == before + bonus + PART, await account(story)
+    lots = (await story.customer.get(f"{wallet(story)}/lots"))["lots"]
+    ends = [moment(one["expireTime"]) for one in lots if one["open"] == str(PART)]
+    assert [end - await platform_time(story) > timedelta(days=29) for end in ends] == [True], lots
+    return f"{bonus} of {RETURNED} back, {RETURNED - bonus} ended; with a grace, {PART} of {PART}"
+
+
+@step("Reads her statement, which adds up to what she has")
+async def read_statement(story: Story) -> Told:
+    told = await statement(story)
+    kinds = [one["kind"] for one in reversed(told)]
+    assert kinds == [
+        "NEWSLETTER_BONUS", "ORDER", "GOODWILL", "HOLD", "CAPTURE", "CAPTURE", "RELEASE", "REFUND", "EXPIRE", "REFUND",
+    ], kinds  # fmt: skip
+    sum_so_far = 0
+    for one in reversed(told):
+        sum_so_far += int(one["points"])
+        assert int(one["balanceAfter"]) == sum_so_far, one
+    assert (sum_so_far, sum(int(one["held"]) for one in told)) == await purse(story), await account(story)
+    held = next(one for one in told if one["kind"] == "HOLD")
+    then = await story.customer.get(f"{wallet(story)}?effectiveTime={held['effectiveTime']}")
+    assert (then["available"], then["held"]) == (held["balanceAfter"], str(HELD)), then
+    return f"{len(told)} movements, {sum_so_far} R points"
+
+
 @step("Asks for her data, and gets every item planted above")
 async def export(story: Story) -> Told:
     made = await story.customer.post(f"/v1/{story.customer.user}/exports", key=new_key())
@@ -319,8 +404,8 @@ async def come_back(story: Story) -> Told:
     await visitor.post("/v1/subscriptions:begin", {"email": email})
     told = await visitor.post("/v1/subscriptions:confirm", {"token": await story.mailbox.token(email, "/confirm")})
     assert told["bonus"] == "ALREADY_GRANTED", told
-    account = await visitor.get(f"/v1/{user['name']}/pointsAccount")
-    assert account["available"] == "0", account
+    told = await visitor.get(f"/v1/{user['name']}/pointsAccount")
+    assert told["available"] == "0", told
     return "a new account, 0 points"
 
 
@@ -337,8 +422,34 @@ async def begin(plan: Plan, store: httpx.AsyncClient, mail: httpx.AsyncClient) -
     return Story(plan, store, Mailbox(mail), Shop(plan), Browser(store), agent, other, admin)
 
 
+def wallet(story: Story) -> str:
+    return f"/v1/{story.customer.user}/pointsAccount"
+
+
+async def account(story: Story) -> Any:
+    return await story.customer.get(wallet(story))
+
+
 async def balance(story: Story) -> int:
-    return int((await story.customer.get(f"/v1/{story.customer.user}/pointsAccount"))["available"])
+    return int((await account(story))["available"])
+
+
+async def purse(story: Story) -> tuple[int, int]:
+    """What there is to spend, and what is set aside."""
+    told = await account(story)
+    return int(told["available"]), int(told["held"])
+
+
+async def statement(story: Story) -> list[Any]:
+    """Every movement, newest first, asked for in short pages."""
+    found: list[Any] = []
+    token = ""
+    while True:
+        page = await story.customer.get(f"{wallet(story)}/movements?pageSize=4&pageToken={token}")
+        found += page["movements"]
+        token = page["nextPageToken"]
+        if not token:
+            return found
 
 
 async def equals(story: Story, points: int) -> bool:

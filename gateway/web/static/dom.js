@@ -79,8 +79,18 @@ export function problem(error) {
 const MOMENT = { weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit" };
 
 export function when(time) {
-  return h("time", { datetime: time }, new Intl.DateTimeFormat(undefined, MOMENT).format(new Date(time)));
+  return timed(time, MOMENT);
 }
+
+export function day(time) {
+  return timed(time, { day: "numeric", month: "short", year: "numeric" });
+}
+
+function timed(time, shape) {
+  return h("time", { datetime: time }, new Intl.DateTimeFormat(undefined, shape).format(new Date(time)));
+}
+
+export const count = (whole) => Number(whole).toLocaleString();
 
 export function money(amount) {
   if (!amount) return "";
