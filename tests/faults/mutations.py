@@ -115,9 +115,10 @@ MUTATIONS = (
     Mutation(
         "refund_late",
         "points that ended live on when they come back",
-        "services/loyalty/ledger/redemptions.py",
-        "skip=spent.refunded, grace=request.grace\n",
-        "skip=spent.refunded, grace=book.now - entry.effective_time.replace(year=2020)\n",
+        "services/loyalty/ledger/lots.py",
+        "        if grace and lot.has_ended(entry.effective_time):\n",
+        "        if lot.has_ended(entry.effective_time):\n"
+        "            grace = grace or entry.booked_time - entry.booked_time.replace(year=2020)\n",
         ("loyalty",),
     ),
     Mutation(
