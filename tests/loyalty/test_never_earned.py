@@ -89,3 +89,11 @@ async def test_points_of_one_batch_are_spent_in_the_order_they_came(world: World
     request = ledger_pb.ListLotsRequest(parent=till.account)
     told = await world.ledger.ListLots(request, metadata=world.as_(till.user))
     assert [(lot.points, lot.open) for lot in told.lots] == [(6, 6)]
+
+
+async def test_what_never_ends_is_spent_last(world: World) -> None:
+    till = Till.of(world)
+    await till.earn(10)
+    await till.earn(10, ends=90)
+    await till.redeem(10)
+    assert await till.lots() == {-1: 10}

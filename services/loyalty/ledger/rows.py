@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, cast
 
+from asyncpg.exceptions import InterfaceError, PostgresConnectionError, PostgresError
 from sqlalchemy import Table, TextClause, text
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
@@ -17,8 +19,13 @@ async def insert(
 ) -> None:
     """Add rows, in a transaction that has begun: COPY takes a third of what an INSERT of arrays takes."""
     if rows:
-        raw = await (await session.connection()).get_raw_connection()
-        await raw.driver_connection.copy_records_to_table(table_of(model).name, records=rows, columns=columns)  # type: ignore[union-attr]
+        raw, name = await (await session.connection()).get_raw_connection(), table_of(model).name
+        try:
+            await raw.driver_connection.copy_records_to_table(name, records=rows, columns=columns)  # type: ignore[union-attr]
+        except (PostgresError, InterfaceError, OSError) as error:
+            # As all else that a database says: who waits for it tells by this whether to try again.
+            is_gone = not isinstance(error, PostgresError) or isinstance(error, PostgresConnectionError)
+            raise DBAPIError(f"COPY {name}", None, error, connection_invalidated=is_gone) from error
 
 
 async def update(
