@@ -2,7 +2,7 @@
 
 Caps are counted under the lock of the member's account, so that two at once cannot both find the same room. A budget is
 a row that everybody waits for: it is locked after the account and everything else, in the order of the ids, and only
-the seal of the commit comes later. See docs/decisions/0151.
+the seal of the commit comes later.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
