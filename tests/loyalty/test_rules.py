@@ -192,10 +192,15 @@ async def test_points_wait_until_the_order_is_shipped_and_for_the_days_after(wor
     assert not any(one.HasField("available_time") for one in await lots(world, ada))
     await world.hears(OrderShipped(**about(world, ada, "1001")))
     assert await world.balance(ada) == (50, 0)
-    [waits] = [one for one in await lots(world, ada) if one.pending]
-    assert moment(waits.available_time).isoformat() == "2026-08-29T04:00:00+00:00"  # a local day, 14 after the 15th
-    world.clock.now = moment(waits.available_time)
+    world.clock.now = datetime(
+        2026, 8, 29, 3, 59, 59, tzinfo=UTC
+    )  # the 14th local day after the 15th is about to begin
+    await world.settle()
+    assert await world.balance(ada) == (50, 0)
+    world.advance(hours=1)
+    await world.settle()
     assert await world.balance(ada) == (150, 0)
+    assert moment((await world.movements(ada))[0].effective_time) == datetime(2026, 8, 29, 4, tzinfo=UTC)
     assert (await world.books()).balanced
 
 
