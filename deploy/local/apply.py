@@ -236,10 +236,21 @@ def differing(
     what: str, wanted: M, present: M | None, put: Callable[[Any], Awaitable[object]], request: Message
 ) -> Iterator[Change]:
     """The change that makes `present` as `wanted`, if it takes one."""
-    fields = [one.name for one in wanted.DESCRIPTOR.fields if not is_output(one)]
-    differ = [name for name in fields if present is None or getattr(wanted, name) != getattr(present, name)]
-    if differ:
-        yield Change(what, "new" if present is None else ", ".join(differ), partial(put, request))
+    fields = [one for one in wanted.DESCRIPTOR.fields if not is_output(one)]
+    if present is None:
+        yield Change(what, "new", partial(put, request))
+    elif differ := [one for one in fields if getattr(wanted, one.name) != getattr(present, one.name)]:
+        yield Change(what, ", ".join(difference(one, wanted, present) for one in differ), partial(put, request))
+
+
+def difference(field: Any, wanted: Message, present: Message) -> str:
+    """A field that differs; of a list of things with an id also which: + comes, - goes, ~ changes."""
+    if not field.is_repeated or field.message_type is None or "id" not in field.message_type.fields_by_name:
+        return str(field.name)
+    after, before = ({one.id: one for one in getattr(side, field.name)} for side in (wanted, present))
+    signs = [f"+{one}" for one in after if one not in before] + [f"-{one}" for one in before if one not in after]
+    signs += [f"~{one}" for one in after if one in before and after[one] != before[one]]
+    return f"{field.name} ({' '.join(signs)})" if signs else f"{field.name} (in another order)"
 
 
 async def there(answer: Awaitable[M]) -> M | None:

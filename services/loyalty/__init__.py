@@ -4,6 +4,7 @@ Owns: the journal and its accounts, what each order earned, subscriptions, the m
 Never does: keep a name, or an address but that of a subscriber; change or delete what the journal holds; tell anybody
 whose an account is (`member` alone knows, until its person is erased).
 
-Hears: commerce.v1 OrderPaid, OrderRefunded, OrderCancelled; identity.v1 UserCreated; privacy.v1 ErasureOrdered.
-States: PointsEarned, PointsReversed, SubscriptionConfirmed, SubscriptionEnded.
+Hears: commerce.v1 OrderPaid, OrderShipped, OrderRefunded, OrderCancelled; identity.v1 UserCreated; privacy.v1
+ErasureOrdered.
+States: PointsEarned, PointsReversed, TierChanged, SubscriptionConfirmed, SubscriptionEnded.
 """

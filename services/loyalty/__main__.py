@@ -1,9 +1,10 @@
 """python -m services.loyalty"""
 
 import grpc
-from rapport.loyalty.v1 import ledger_pb2, loyalty_pb2
+from rapport.loyalty.v1 import ledger_pb2, loyalty_pb2, programme_pb2
 from rapport.loyalty.v1.ledger_pb2_grpc import add_LedgerServiceServicer_to_server
 from rapport.loyalty.v1.loyalty_pb2_grpc import add_LoyaltyServiceServicer_to_server
+from rapport.loyalty.v1.programme_pb2_grpc import add_ProgrammeServiceServicer_to_server
 
 from chassis.client import channel
 from chassis.database import Sessions
@@ -19,6 +20,7 @@ from services.loyalty.people import People
 from services.loyalty.rpc.counter import Counter
 from services.loyalty.rpc.ledger import Ledger
 from services.loyalty.rpc.loyalty import Loyalty
+from services.loyalty.rpc.programme import Programmes
 from services.loyalty.settings import Settings
 
 
@@ -33,13 +35,14 @@ def service(settings: Settings, sessions: Sessions, clock: Clock, identity: grpc
     return Service(
         name="loyalty",
         package="rapport.loyalty.v1",
-        contracts=[loyalty_pb2.DESCRIPTOR, ledger_pb2.DESCRIPTOR],
+        contracts=[loyalty_pb2.DESCRIPTOR, ledger_pb2.DESCRIPTOR, programme_pb2.DESCRIPTOR],
         servicers=[
             (
                 add_LoyaltyServiceServicer_to_server,
                 Loyalty(sessions, clock, pages, people, keys, settings.public_url, counter),
             ),
             (add_LedgerServiceServicer_to_server, Ledger(counter, pages)),
+            (add_ProgrammeServiceServicer_to_server, Programmes(sessions, clock, pages)),
         ],
         consumers=consumers.handlers(people, keys),
         jobs=JOBS,

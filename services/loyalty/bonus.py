@@ -19,6 +19,7 @@ from services.loyalty.ledger.movements import has
 from services.loyalty.ledger.post import post
 from services.loyalty.ledger.requests import Earn
 from services.loyalty.models import Bonus, BonusMark, Kind, Origin
+from services.loyalty.rules import Rules
 
 CAMPAIGN = "shop-eu/newsletter-500/v1"
 
@@ -72,6 +73,7 @@ async def grant(
         kind=Kind.NEWSLETTER_BONUS,
         points=rules.newsletter_bonus,
         origin=Origin.PROMOTION,
+        term=Rules.of(rules).newsletter_term,
         programme_version=rules.version,
     )
     await post(session, [earning], now=now)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money
-from rapport.commerce.v1.events_pb2 import OrderCancelled, OrderPaid, OrderRefunded
+from rapport.commerce.v1.events_pb2 import OrderCancelled, OrderPaid, OrderRefunded, OrderShipped
 from rapport.identity.v1.events_pb2 import UserCreated
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,6 +22,11 @@ from services.loyalty.people import People
 @on(OrderPaid)
 async def earn_for_order(session: AsyncSession, event: OrderPaid, about: Arrival) -> None:
     await orders.paid(session, fact(event, about), decimal(event.amount), event.amount.currency_code)
+
+
+@on(OrderShipped)
+async def release_for_shipment(session: AsyncSession, event: OrderShipped, about: Arrival) -> None:
+    await orders.shipped(session, fact(event, about))
 
 
 @on(OrderRefunded)
@@ -46,10 +51,10 @@ def handlers(people: People, keys: Keys) -> Sequence[Handler]:
                 session, user=user, email=address, registered=moment(event.event_time), keys=keys, now=about.now
             )
 
-    return (earn_for_order, take_back_for_refund, take_back_for_cancellation, claim_for_guest)
+    return (earn_for_order, release_for_shipment, take_back_for_refund, take_back_for_cancellation, claim_for_guest)
 
 
-def fact(event: OrderPaid | OrderRefunded | OrderCancelled, about: Arrival) -> Fact:
+def fact(event: OrderPaid | OrderShipped | OrderRefunded | OrderCancelled, about: Arrival) -> Fact:
     user, number = parse("users/{user}/orders/{order:id}", event.order)
     return Fact(user, number, effective=when(event.event_time, about.now), now=about.now)
 

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from chassis.database import Sessions
 from chassis.jobs import job
-from services.loyalty import subscriptions
+from services.loyalty import grants, points, standings, subscriptions
 from services.loyalty.ledger.post import post
 from services.loyalty.ledger.requests import Catch
 from services.loyalty.ledger.verify import verify_continuously
@@ -35,4 +35,27 @@ async def book_what_is_due(sessions: Sessions, now: datetime) -> int:
             return done
 
 
-JOBS = (forget_ended_links, book_what_is_due, verify_continuously)
+@job(every=timedelta(minutes=1))
+async def book_tiers_that_are_due(sessions: Sessions, now: datetime) -> int:
+    """State the tiers that time took, or that a new ladder gives."""
+    async with sessions() as session:
+        accounts = await standings.due(session, now=now, limit=BATCH)
+    for account in accounts:
+        async with sessions.begin() as session:
+            await standings.book_due(session, account, now=now)
+    return len(accounts)
+
+
+@job(every=timedelta(minutes=1))
+async def release_points_of_orders(sessions: Sessions, now: datetime) -> int:
+    """Let be spent what waited for some days after its order was shipped."""
+    async with sessions() as session:
+        accounts = await grants.accounts_to_release(session, now=now, limit=BATCH)
+    for account in accounts:
+        async with sessions.begin() as session:
+            await points.lock_id(session, account)
+            await grants.release_due(session, account, now=now)
+    return len(accounts)
+
+
+JOBS = (forget_ended_links, book_what_is_due, release_points_of_orders, book_tiers_that_are_due, verify_continuously)

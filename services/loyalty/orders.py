@@ -1,9 +1,11 @@
 """What orders earn. Facts come in any order and any number of times; what is booked depends on the facts alone.
 
-An order earned rule(paid). It may keep rule(paid - refunded), and nothing once cancelled; the difference that was not
-taken back yet is taken back now. So a repeated fact changes nothing, and a late one ends as if it had come in time.
+Each rule gave what it says of what was paid. Of that the order keeps what the rule, as it was granted, gives for what
+is left of it, and nothing once cancelled; the difference that was not taken back yet is taken back now, from the lot of
+that rule. So a repeated fact changes nothing, and a late one ends as if it had come in time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,14 +15,18 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.refusal import InvalidField, Violation
-from services.loyalty import points, programme
-from services.loyalty.ledger import movements
+from services.loyalty import grants, limits, points, programme, standings
+from services.loyalty.grants import EARNED, Source, row_of
+from services.loyalty.ledger.book import Entry
 from services.loyalty.ledger.post import post
-from services.loyalty.ledger.requests import Earn, Policy, Request, Reverse, Settle
-from services.loyalty.models import Account, Kind, Origin, Purchase
+from services.loyalty.ledger.requests import SOMEDAY, Earn, Request, Reverse, Settle
+from services.loyalty.limits import Limited
+from services.loyalty.models import Account, Kind, Purchase, RuleGrant
 from services.loyalty.points import Holding
+from services.loyalty.rules import Grant, Member, Order, Release, Rules, evaluate, hash_of
+from services.loyalty.terms import days_after
 
-EARNED, TAKEN_BACK = "commerce/order/earned", "commerce/order/taken-back"
+TAKEN_BACK = "commerce/order/taken-back"
 
 
 @dataclass(frozen=True)
@@ -39,13 +45,31 @@ async def paid(session: AsyncSession, fact: Fact, amount: Decimal, currency: str
     if purchase.paid is not None:
         return
     same_currency(purchase, currency)
-    rules = await programme.in_force(session, fact.effective)
+    rules = Rules.of(await programme.in_force(session, fact.effective))
+    member = Member(tier=await standings.tier_at(session, held.account_id, rules.ladder, fact.effective))
+    order = Order(amount, currency, fact.effective)
     purchase.paid, purchase.programme_version = amount, rules.version
-    purchase.earned = rule(amount, rules.points_per_unit)
+    purchase.inputs_hash = hash_of(order, member, rules)
     await session.flush()
-    if purchase.earned:
-        await post(session, [earning(held, purchase, fact), *settling(held)], now=fact.now)
+    await earn(session, held, purchase, evaluate(order, member, rules), rules, fact)
     await take_back_what_is_due(session, held, purchase, fact)
+    await standings.refresh(session, held, now=fact.now)
+
+
+async def shipped(session: AsyncSession, fact: Fact) -> None:
+    """An order is on its way: where the programme says so, its points begin to be spendable. The first time counts."""
+    held, purchase = await purchase_of(session, fact)
+    if purchase.shipped_time is not None:
+        return
+    purchase.shipped_time = fact.effective
+    await session.flush()
+    if purchase.programme_version is None:
+        return
+    rules = Rules.of(await programme.version(session, purchase.programme_version))
+    if rules.release is Release.SHIPPED:
+        for row in await grants.of_order(session, purchase):
+            row.release_time = days_after(fact.effective, row.pending_days, rules.zone) if row.operation_id else None
+        await grants.release_due(session, held.account_id, now=fact.now)
 
 
 async def refunded(session: AsyncSession, fact: Fact, so_far: Decimal, currency: str) -> None:
@@ -54,6 +78,7 @@ async def refunded(session: AsyncSession, fact: Fact, so_far: Decimal, currency:
     same_currency(purchase, currency)
     purchase.refunded = max(purchase.refunded, so_far)
     await take_back_what_is_due(session, held, purchase, fact)
+    await standings.refresh(session, held, now=fact.now)
 
 
 async def cancelled(session: AsyncSession, fact: Fact) -> None:
@@ -61,45 +86,91 @@ async def cancelled(session: AsyncSession, fact: Fact) -> None:
     held, purchase = await purchase_of(session, fact)
     purchase.cancelled = True
     await take_back_what_is_due(session, held, purchase, fact)
+    await standings.refresh(session, held, now=fact.now)
+
+
+async def earn(
+    session: AsyncSession, held: Holding, purchase: Purchase, wanted: Sequence[Grant], rules: Rules, fact: Fact
+) -> None:
+    """Book what caps and budgets leave of what the rules would give: a lot for each rule."""
+    limited = await limits.limit(session, held.account_id, wanted, rules, at=fact.effective)
+    earned = [one for one in limited if one.points]
+    source = Source.order(held.account_id, fact.number, fact.effective)
+    requests = [earning(held, purchase, one, rules, fact) for one in earned]
+    booked = await post(session, [*requests, *settling(held)], now=fact.now) if requests else []
+    entries = [one for one in booked if isinstance(one, Entry)]
+    operations = dict(zip((one.grant.rule.id for one in earned), (one.id for one in entries), strict=False))
+    session.add_all(row_of(source, one, rules, operations.get(one.grant.rule.id)) for one in limited)
+    purchase.earned = sum(one.points for one in earned)
+    await session.flush()
 
 
 async def take_back_what_is_due(session: AsyncSession, held: Holding, purchase: Purchase, fact: Fact) -> None:
+    """Take back, of each rule's lot, what it would not have given for what is left of the order."""
     if purchase.paid is None or purchase.programme_version is None:
         return
-    rules = await programme.version(session, purchase.programme_version)
     left = Decimal(0) if purchase.cancelled else max(purchase.paid - purchase.refunded, Decimal(0))
-    due = purchase.earned - rule(left, rules.points_per_unit) - purchase.taken_back
-    if due <= 0:
+    taken: list[tuple[RuleGrant, int]] = []
+    for row in await grants.of_order(session, purchase):
+        due = row.granted - min(row.granted, grants.rate_of(row).points(left)) - row.taken_back
+        if due > 0:
+            row.taken_back += due
+            taken.append((row, due))
+    if not taken:
         return
-    purchase.taken_back += due
+    rules = Rules.of(await programme.version(session, purchase.programme_version))
+    there = await grants.left_of(session, [row for row, _ in taken])
+    reversals = [
+        reversing(held, row, points, rules, fact)
+        for row, due in taken
+        if row.operation_id is not None and (points := min(due, there[row.operation_id]))
+    ]
+    purchase.taken_back += sum(one.points for one in reversals)
     await session.flush()
-    earned = await movements.operation_of(session, EARNED, key_of(held, fact))
-    reversal = Reverse(
-        account=held.account_id,
-        scope=TAKEN_BACK,
-        key=f"{key_of(held, fact)}/{purchase.taken_back}",
-        effective=fact.effective,
-        kind=Kind.ORDER_REFUND,
-        operation=earned,
-        points=due,
-        policy=Policy.UNLIMITED,
-        order_number=fact.number,
-        programme_version=rules.version,
-    )
-    await post(session, [reversal, *settling(held)], now=fact.now)
+    await grants.give_back_budgets(session, taken)
+    await post(session, [*reversals, *settling(held)], now=fact.now)
 
 
-def earning(held: Holding, purchase: Purchase, fact: Fact) -> Earn:
+def earning(held: Holding, purchase: Purchase, given: Limited, rules: Rules, fact: Fact) -> Earn:
+    rule = given.grant.rule
     return Earn(
         account=held.account_id,
         scope=EARNED,
-        key=key_of(held, fact),
+        key=f"{key_of(held, fact)}/{rule.id}",
         effective=fact.effective,
         kind=Kind.ORDER,
-        points=purchase.earned,
-        origin=Origin.PURCHASE,
+        points=given.points,
+        desired=given.grant.points,
+        origin=rule.origin,
+        rule=rule.id,
+        priority=rule.priority,
+        available_time=available_from(purchase, rule.pending_days, rules, fact),
+        term=rule.term,
         order_number=fact.number,
-        programme_version=purchase.programme_version,
+        programme_version=rules.version,
+    )
+
+
+def available_from(purchase: Purchase, pending_days: int, rules: Rules, fact: Fact) -> datetime:
+    """When the points of an order that is paid can be spent, as far as that is known yet."""
+    released = fact.effective if rules.release is Release.PAID else purchase.shipped_time
+    return SOMEDAY if released is None else days_after(released, pending_days, rules.zone)
+
+
+def reversing(held: Holding, row: RuleGrant, points: int, rules: Rules, fact: Fact) -> Reverse:
+    if row.operation_id is None:
+        raise AssertionError("what was not given is not taken back")
+    return Reverse(
+        account=held.account_id,
+        scope=TAKEN_BACK,
+        key=f"{key_of(held, fact)}/{row.rule}/{row.taken_back}",
+        effective=fact.effective,
+        kind=Kind.ORDER_REFUND,
+        operation=row.operation_id,
+        points=points,
+        policy=rules.claw_back,
+        order_number=fact.number,
+        programme_version=rules.version,
     )
 
 
@@ -110,11 +181,6 @@ def settling(held: Holding) -> list[Request]:
 
 def key_of(held: Holding, fact: Fact) -> str:
     return f"{held.account_id}/{fact.number}"
-
-
-def rule(amount: Decimal, points_per_unit: int) -> int:
-    """Points for each whole unit of money, of the order as a whole: rounding line by line would lose some."""
-    return int(amount) * points_per_unit
 
 
 async def purchase_of(session: AsyncSession, fact: Fact) -> tuple[Holding, Purchase]:

@@ -87,6 +87,13 @@ async def lock(session: AsyncSession, user: UUID) -> Holding | None:
     return Holding(row.id, user) if row and row.close_time is None else None
 
 
+async def lock_id(session: AsyncSession, account_id: UUID) -> Holding:
+    """Lock an account by its id, whoever's it is."""
+    await session.execute(select(Account.id).where(Account.id == account_id).with_for_update())
+    user: UUID | None = await session.scalar(select(Member.user_id).where(Member.account_id == account_id))
+    return Holding(account_id, user)
+
+
 async def open_closed(session: AsyncSession, *, now: datetime) -> Holding:
     """An account of nobody, for what is told of an erased person too late."""
     account = Account(currency=MAIN, create_time=now, close_time=now)

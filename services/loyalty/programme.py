@@ -1,6 +1,7 @@
 """The rules of the programme, in versions: what was booked by one keeps it."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,12 +16,17 @@ MAIN = "points"  # the code of the points that the programme is about; other one
 
 async def latest(session: AsyncSession) -> Programme:
     """The rules in force, or refuse because none were set yet."""
-    return required(await session.scalar(select(Programme).order_by(Programme.version.desc()).limit(1)))
+    return required(await latest_or_none(session))
+
+
+async def latest_or_none(session: AsyncSession) -> Programme | None:
+    found: Programme | None = await session.scalar(select(Programme).order_by(Programme.version.desc()).limit(1))
+    return found
 
 
 async def word_of(session: AsyncSession, code: str) -> str:
     """The store's word for points of a code; "" while no rules are set. Refuses with CurrencyUnknown."""
-    rules = await session.scalar(select(Programme).order_by(Programme.version.desc()).limit(1))
+    rules = await latest_or_none(session)
     if code == MAIN:
         return rules.currency if rules else ""
     if rules is None or code not in rules.currencies:
@@ -53,18 +59,20 @@ async def replace(
     currencies: dict[str, str],
     newsletter_bonus: int,
     points_per_unit: int,
+    terms: dict[str, Any],
     etag: str,
     now: datetime,
 ) -> Programme:
     """Put a new version in force. The rules that are in force already make none."""
     await session.execute(text("LOCK TABLE programme IN SHARE ROW EXCLUSIVE MODE"))  # a few times a year, and short
-    current = await session.scalar(select(Programme).order_by(Programme.version.desc()).limit(1))
+    current = await latest_or_none(session)
     check_etag(etag, current.version if current else 0, ETAG)
     rules = {
         "currency": currency,
         "currencies": currencies,
         "newsletter_bonus": newsletter_bonus,
         "points_per_unit": points_per_unit,
+        "terms": terms,
     }
     if current is not None and all(getattr(current, name) == value for name, value in rules.items()):
         return current

@@ -4,6 +4,10 @@ from typing import Any
 from grpc import StatusCode
 from rapport.loyalty.v1.errors_pb2 import (
     ACCOUNT_CLOSED,
+    BUDGET_EXHAUSTED,
+    CAMPAIGN_CLOSED,
+    CAMPAIGN_NOT_FOUND,
+    CAP_REACHED,
     CURRENCY_UNKNOWN,
     EMAIL_MALFORMED,
     EXCEEDS_EARNED,
@@ -18,6 +22,7 @@ from rapport.loyalty.v1.errors_pb2 import (
     PROGRAMME_NOT_SET,
     SAME_ACCOUNT,
     SUBSCRIPTION_NOT_FOUND,
+    TIERS_NOT_SET,
     ErrorReason,
 )
 
@@ -82,6 +87,26 @@ class LedgerBusy(Refusal):
 
 class CurrencyUnknown(Refusal):
     code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(CURRENCY_UNKNOWN)
+
+
+class CampaignNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(CAMPAIGN_NOT_FOUND)
+
+
+class CampaignClosed(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(CAMPAIGN_CLOSED)
+
+
+class BudgetExhausted(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(BUDGET_EXHAUSTED)
+
+
+class CapReached(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(CAP_REACHED)
+
+
+class TiersNotSet(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(TIERS_NOT_SET)
 
 
 def refused_again(said: Mapping[str, Any]) -> Refusal:

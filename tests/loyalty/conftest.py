@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import grpc
 import pytest
+from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 from nats.js import JetStreamContext
 from rapport.identity.v1 import identity_pb2 as identity_pb
@@ -14,8 +15,10 @@ from rapport.identity.v1.events_pb2 import UserCreated
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceServicer, add_IdentityServiceServicer_to_server
 from rapport.loyalty.v1 import ledger_pb2 as ledger_pb
 from rapport.loyalty.v1 import loyalty_pb2 as pb
+from rapport.loyalty.v1 import programme_pb2 as programme_pb
 from rapport.loyalty.v1.ledger_pb2_grpc import LedgerServiceStub
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
+from rapport.loyalty.v1.programme_pb2_grpc import ProgrammeServiceStub
 from sqlalchemy import select, text
 
 from chassis.client import Metadata
@@ -84,9 +87,26 @@ class World:
     def as_(self, user: UUID, *roles: str) -> Metadata:
         return tokens.as_user(user, *roles, now=self.now())
 
-    async def set_rules(self, bonus: int = 500, per_unit: int = 1, etag: str = "") -> pb.Programme:
+    async def set_rules(self, bonus: int = 500, per_unit: int = 1, etag: str = "", **terms: Any) -> pb.Programme:
+        """The rules; `terms` are the other fields of the programme, as its YAML has them."""
         rules = pb.Programme(currency="R points", newsletter_bonus=bonus, points_per_unit=per_unit, etag=etag)
+        ParseDict(terms, rules)
         return await self.stub.UpdateProgramme(pb.UpdateProgrammeRequest(programme=rules), metadata=OPERATOR)
+
+    @property
+    def programme(self) -> ProgrammeServiceStub:
+        return ProgrammeServiceStub(self.channel)
+
+    async def grants(self, user: UUID) -> list[programme_pb.Grant]:
+        """What the rules gave, oldest first."""
+        request = programme_pb.ListGrantsRequest(parent=f"users/{user}/pointsAccount", page_size=200)
+        return list(reversed((await self.programme.ListGrants(request, metadata=self.as_(user))).grants))
+
+    async def tier(self, user: UUID, at: datetime | None = None) -> programme_pb.MemberTier:
+        request = programme_pb.GetTierRequest(name=f"users/{user}/tier")
+        if at is not None:
+            request.effective_time.CopyFrom(timestamp(at))
+        return await self.programme.GetTier(request, metadata=self.as_(user))
 
     # Points ---------------------------------------------------------------------------------------------------------
 

@@ -91,6 +91,28 @@ async def test_the_store_comes_in_and_the_second_time_nothing_changes(
     assert (second, said, str(second)) == (Report([]), [], "nothing to change")
 
 
+async def test_what_differs_in_a_list_of_rules_is_said_by_its_id(
+    channels: dict[str, grpc.aio.Channel], folder: Path
+) -> None:
+    await bring_in(folder, channels)
+
+    def change(said: Any) -> None:
+        base, _ = said["earn_rules"]
+        said["earn_rules"] = [base | {"pending_days": 14}, {"id": "autumn", "points_per_order": 5}]
+        said["caps"] = []
+        said["tier_ladder"]["grace_days"] = 10
+
+    edit(folder, "programme.yaml", change)
+    said: list[str] = []
+    await bring_in(folder, channels, said.append)
+    assert said == ["points programme: earn_rules (+autumn -summer-week ~purchase), caps (-a-day), tier_ladder"]
+    edit(folder, "programme.yaml", lambda said: said["earn_rules"].reverse())
+    said.clear()
+    await bring_in(folder, channels, said.append)
+    assert said == ["points programme: earn_rules (in another order)"]
+    assert str(await bring_in(folder, channels)) == "nothing to change"
+
+
 async def test_what_came_in_is_what_the_services_say(channels: dict[str, grpc.aio.Channel], folder: Path) -> None:
     await bring_in(folder, channels)
     store, people, points = (
@@ -149,6 +171,7 @@ MISTAKES = [
     ("programme.yaml does not read as store data", "programme.yaml", "currency: x\nbonus: 5"),
     ("hours.yaml does not read as store data", "hours.yaml", "reading: x"),
     ("programme.yaml was refused", "programme.yaml", "currency: ''"),
+    ("programme.time_zone: A zone", "programme.yaml", "currency: x\ntime_zone: Mars/Olympus"),
 ]
 
 

@@ -15,6 +15,7 @@ from chassis.refusal import Refusal, RequestIdReused, Violation
 from services.loyalty.ledger import due, earnings, holds, redemptions, transfers
 from services.loyalty.ledger.book import Account, Book, Entry
 from services.loyalty.ledger.requests import (
+    Activate,
     Adjust,
     Capture,
     Catch,
@@ -34,6 +35,7 @@ from services.loyalty.refusals import AccountClosed, refused_again
 Decision = Callable[[Book, Account, Any], Entry]
 DECISIONS: dict[type[Request], Decision] = {
     Earn: earnings.earn,
+    Activate: due.activate_earlier,
     Reverse: earnings.reverse,
     Redeem: redemptions.redeem,
     Refund: redemptions.refund,

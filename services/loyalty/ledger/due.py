@@ -9,8 +9,9 @@ from datetime import datetime
 from chassis.outbox import uuid7
 from services.loyalty.ledger import lots
 from services.loyalty.ledger.book import Account, Book, Entry, Hold, Lot
-from services.loyalty.ledger.requests import Catch
+from services.loyalty.ledger.requests import Activate, Catch
 from services.loyalty.models import HoldState, Kind, Place
+from services.loyalty.refusals import MovementNotFound
 
 
 def catch(book: Book, account: Account, request: Catch) -> Entry:
@@ -53,6 +54,18 @@ def activate(book: Book, account: Account, instant: datetime) -> None:
         entry.settle_arrears(lot, Place.PENDING)
         entry.move(lot, Place.PENDING, Place.OPEN, lot.pending)
     book.write(entry)
+
+
+def activate_earlier(book: Book, account: Account, request: Activate) -> Entry:
+    """Let points be spent for which more had to happen than that time went by."""
+    lot = book.lots.get(request.operation)
+    if lot is None or lot.account_id != account.id:
+        raise MovementNotFound("This account has no such movement that earned points.")
+    effective = min(request.effective or book.now, book.now)
+    entry = Entry(uuid7(), account, request.kind, None, effective, book.now, about=request.operation)
+    entry.settle_arrears(lot, Place.PENDING)
+    entry.move(lot, Place.PENDING, Place.OPEN, lot.pending)
+    return book.write(entry)
 
 
 def end_hold(book: Book, account: Account, hold: Hold) -> None:

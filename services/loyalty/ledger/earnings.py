@@ -12,6 +12,8 @@ AGAINST = {Kind.ADJUST: Bucket.ADJUSTED}
 
 def earn(book: Book, account: Account, request: Earn) -> Entry:
     """Give points, in a lot of their own. What is owed is settled first, unless they wait."""
+    if request.refusal is not None:
+        raise request.refusal
     entry = Entry(
         uuid7(),
         account,
@@ -32,7 +34,7 @@ def earn(book: Book, account: Account, request: Earn) -> Entry:
         rule=request.rule,
         priority=request.priority,
         available_time=request.available_time or effective,
-        expire_time=request.expire_time,
+        expire_time=request.expire_time or (request.term.end(effective) if request.term else None),
         amount=request.points,
     )
     book.lots[lot.id] = lot

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.personal_data import restrict
 from services.loyalty.ledger.book import NEVER, Account, Book, Entry, Hold, Lot, Redemption, Slice, Substitution
-from services.loyalty.ledger.requests import Capture, Refund, Release, Request, Reverse, Settle
+from services.loyalty.ledger.requests import Activate, Capture, Refund, Release, Request, Reverse, Settle
 from services.loyalty.models import Hold as HoldRow
 from services.loyalty.models import HoldState, Kind, LotMove, Operation, Place, Refunded
 from services.loyalty.models import Substitution as SubstitutionRow
@@ -74,6 +74,7 @@ async def load(
     await load_holds(session, book, [one.hold for one in asked if isinstance(one, Capture | Release)], due, settled)
     await load_redemptions(session, book, [one.operation for one in asked if isinstance(one, Refund)])
     await load_reversed(session, book, [one.operation for one in asked if isinstance(one, Reverse)])
+    await load_substitutions(session, book, [one.operation for one in asked if isinstance(one, Activate)])
     spending = {account for account, request in requests if request.takes and account is not None}
     await load_first(session, book, spending - settled, depth)
     await load_first(session, book, settled & book.accounts.keys(), ALL)

@@ -14,7 +14,9 @@ from chassis.personal_data.tombstone import refused_person
 from chassis.refusal import Refusal
 from services.loyalty.ledger.book import Account, Book, Entry, TooFewLots
 from services.loyalty.ledger.decide import Result, decide
+from services.loyalty.ledger.defaults import with_defaults
 from services.loyalty.ledger.load import ALL, LOTS, load
+from services.loyalty.ledger.reminders import remind
 from services.loyalty.ledger.requests import Capture, Catch, Refund, Release, Request, Reverse, Transfer, Whose
 from services.loyalty.ledger.save import save
 
@@ -41,6 +43,7 @@ async def post(session: AsyncSession, requests: Sequence[Request], *, now: datet
     """Do what is asked, in its order, or refuse it; all of it is written when the transaction commits."""
     book, results = await decided(session, requests, now=now, lock=True)
     await save(session, book)
+    await remind(session, book.entries, now=now)
     return results
 
 
@@ -67,7 +70,7 @@ async def book_one(session: AsyncSession, request: Request, *, now: datetime) ->
 async def decided(
     session: AsyncSession, requests: Sequence[Request], *, now: datetime, lock: bool
 ) -> tuple[Book, list[Result]]:
-    resolved = await resolve(session, requests, now=now)
+    resolved = await with_defaults(session, await resolve(session, requests, now=now), now=now)
     accounts = sorted(
         {account for account, _ in resolved if account} | {to for _, one in resolved if (to := other(one))}
     )

@@ -49,9 +49,8 @@ def refund(book: Book, account: Account, request: Refund) -> Entry:
         book.now,
         about=request.operation,
     )
-    lots.give_back(
-        book, entry, book.slices[spent.id], Place.SPENT, request.points, skip=spent.refunded, grace=request.grace
-    )
+    grace = request.default_grace if request.grace is None else request.grace
+    lots.give_back(book, entry, book.slices[spent.id], Place.SPENT, request.points, skip=spent.refunded, grace=grace)
     spent.refunded += request.points
     book.write(entry)
     due.expire_ended(book, account, entry)

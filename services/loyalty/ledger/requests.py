@@ -1,16 +1,23 @@
 """What can be asked of the ledger. A request is about one account, and knows itself again by scope and key."""
 
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
+from chassis.refusal import Refusal
 from services.loyalty.models import Kind, Origin
+from services.loyalty.terms import Term
 
 PRIORITY = 100
 BY_REQUEST_ID = "request"  # the scope of what callers ask; a fact may be told again with another time, a request not
-HIDDEN = frozenset({"account", "to", "scope", "key", "effective", "kind", "order_number", "programme_version", "heeds"})
+SOMEDAY = datetime(9999, 12, 31, tzinfo=UTC)
+# What is said elsewhere, or follows from the rules of when it was done.
+HIDDEN = frozenset(
+    {"account", "to", "scope", "key", "effective", "kind", "order_number", "programme_version", "heeds"}
+    | {"term", "default_term", "default_grace", "desired", "refusal"}
+)
 
 
 class Whose(NamedTuple):
@@ -79,7 +86,22 @@ class Earn(Request):
     rule: str | None = None
     priority: int = PRIORITY
     available_time: datetime | None = None  # None is at once
-    expire_time: datetime | None = None  # None is never
+    expire_time: datetime | None = None  # None is as `term` says
+    term: Term | None = None  # None is never
+    default_term: bool = False  # whether the programme's term is meant where neither is said
+    desired: int | None = None  # what was asked for, where a cap or a budget left less
+    refusal: Refusal | None = None  # why the rules refuse it: written down, as the ledger's own refusals are
+
+    def asked(self) -> dict[str, Any]:
+        return Request.asked(self) | ({} if self.desired is None else {"points": self.desired})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activate(Request):
+    """Let be spent what an operation earned for something that had still to happen: until then it waits `SOMEDAY`."""
+
+    operation: UUID
+    kind: Kind = Kind.ACTIVATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +137,8 @@ class Release(Request):
 class Refund(Request):
     operation: UUID
     points: int
-    grace: timedelta | None = None  # how long what expired meanwhile lives on; None: it expires
+    grace: timedelta | None = None  # how long what expired meanwhile lives on; None: as `default_grace` says
+    default_grace: timedelta | None = None  # None: it expires
     kind: Kind = Kind.REFUND
 
 

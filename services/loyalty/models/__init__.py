@@ -1,6 +1,7 @@
 """The tables of loyalty, a module a noun."""
 
 from services.loyalty.models.base import Base
+from services.loyalty.models.grants import CampaignBudget, MemberTier, RuleGrant, Withheld
 from services.loyalty.models.ledger import (
     JOURNAL,
     Account,
@@ -30,6 +31,7 @@ __all__ = [
     "Bonus",
     "BonusMark",
     "Bucket",
+    "CampaignBudget",
     "Chain",
     "Hold",
     "HoldState",
@@ -37,6 +39,7 @@ __all__ = [
     "Lot",
     "LotMove",
     "Member",
+    "MemberTier",
     "Operation",
     "OptIn",
     "Origin",
@@ -44,8 +47,10 @@ __all__ = [
     "Programme",
     "Purchase",
     "Refunded",
+    "RuleGrant",
     "Seal",
     "State",
     "Subscription",
     "Substitution",
+    "Withheld",
 ]

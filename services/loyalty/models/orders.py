@@ -1,5 +1,6 @@
 """What orders are known by."""
 
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -29,6 +30,8 @@ class Purchase(Base):
     refunded: Mapped[Decimal] = mapped_column(Numeric(28, 9), default=Decimal(0))
     cancelled: Mapped[bool] = mapped_column(default=False)
     programme_version: Mapped[int | None] = mapped_column(ForeignKey("programme.version"))
+    inputs_hash: Mapped[bytes | None] = impersonal("a hash of what the rules were asked about")
+    shipped_time: Mapped[datetime | None]
     earned: Mapped[int] = mapped_column(default=0)
     taken_back: Mapped[int] = mapped_column(default=0)
 

@@ -147,6 +147,7 @@ def earn(message: loyalty_pb2.EarnPointsRequest) -> tuple[UUID, Request]:
         effective=when(message, "effective_time"),
         available_time=when(message, "available_time"),
         expire_time=when(message, "expire_time"),
+        default_term=True,
     )
 
 
@@ -190,7 +191,7 @@ def refund(message: ledger_pb2.RefundPointsRequest) -> tuple[UUID, Request]:
         key=message.request_id,
         operation=operation,
         points=message.points,
-        grace=timedelta(days=message.grace_days) if message.grace_days else None,
+        grace=timedelta(days=message.grace_days) if message.HasField("grace_days") else None,
     )
 
 

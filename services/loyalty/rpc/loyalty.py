@@ -12,13 +12,20 @@ from chassis.names import parse
 from chassis.pages import Pages
 from chassis.rpc import Context
 from chassis.time import Clock, moment
-from services.loyalty import addresses, points, programme, subscriptions
+from services.loyalty import addresses, points, programme, standings, subscriptions
 from services.loyalty.bonus import Keys
 from services.loyalty.ledger.movements import movements
 from services.loyalty.ledger.verify import verify
 from services.loyalty.people import People
+from services.loyalty.rpc import programme_data
 from services.loyalty.rpc.counter import Counter, not_restricted
-from services.loyalty.rpc.messages import account_message, movement_message, programme_message, subscription_message
+from services.loyalty.rpc.messages import (
+    account_message,
+    movement_message,
+    programme_message,
+    subscription_message,
+    terms_of,
+)
 from services.loyalty.subscriptions import Requested
 
 
@@ -118,6 +125,7 @@ class Loyalty(LoyaltyServiceServicer):
 
     async def UpdateProgramme(self, request: pb.UpdateProgrammeRequest, context: Context) -> pb.Programme:
         wanted = request.programme
+        programme_data.check(wanted)
         async with self.sessions.begin() as session:
             replaced = await programme.replace(
                 session,
@@ -125,7 +133,9 @@ class Loyalty(LoyaltyServiceServicer):
                 currencies=dict(wanted.other_currencies),
                 newsletter_bonus=wanted.newsletter_bonus,
                 points_per_unit=wanted.points_per_unit,
+                terms=terms_of(wanted),
                 etag=wanted.etag,
-                now=self.clock(),
+                now=(now := self.clock()),
             )
+            await standings.judge_anew(session, replaced, now=now)
         return programme_message(replaced)

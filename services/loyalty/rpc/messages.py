@@ -1,18 +1,25 @@
 """What is kept, as the contract says it."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.timestamp_pb2 import Timestamp
-from rapport.loyalty.v1 import ledger_pb2
+from rapport.loyalty.v1 import ledger_pb2, programme_pb2
 from rapport.loyalty.v1 import loyalty_pb2 as pb
 
 from chassis.time import timestamp
 from services.loyalty import programme
 from services.loyalty.ledger.book import Entry
 from services.loyalty.ledger.movements import Movement
-from services.loyalty.models import Hold, Lot, Programme, State, Subscription
+from services.loyalty.ledger.requests import SOMEDAY
+from services.loyalty.models import Hold, Lot, Programme, RuleGrant, State, Subscription
 from services.loyalty.points import Balance
+from services.loyalty.tiers import Ladder, Standing
+
+# The fields of a programme that are columns; the others are kept as they are said.
+COLUMNS = frozenset({"currency", "newsletter_bonus", "points_per_unit", "version", "etag", "other_currencies"})
 
 
 def subscription_message(subscription: Subscription) -> pb.Subscription:
@@ -108,7 +115,7 @@ def lot_message(user: UUID, lot: Lot) -> ledger_pb2.Lot:
         open=lot.open,
         pending=lot.pending,
         held=lot.held,
-        available_time=timestamp(lot.available_time),
+        available_time=None if lot.available_time == SOMEDAY else timestamp(lot.available_time),
         expire_time=optional(lot.expire_time),
         priority=lot.priority,
     )
@@ -119,11 +126,53 @@ def optional(at: datetime | None) -> Timestamp | None:
 
 
 def programme_message(rules: Programme) -> pb.Programme:
-    return pb.Programme(
+    said = pb.Programme(
         currency=rules.currency,
         newsletter_bonus=rules.newsletter_bonus,
         points_per_unit=rules.points_per_unit,
         version=rules.version,
         etag=programme.etag(rules),
         other_currencies=rules.currencies,
+    )
+    return ParseDict(rules.terms, said)
+
+
+def terms_of(said: pb.Programme) -> dict[str, Any]:
+    """What a programme says beside the columns of its own, by the names of the contract."""
+    told: dict[str, Any] = MessageToDict(said, preserving_proto_field_name=True)
+    return {name: value for name, value in told.items() if name not in COLUMNS}
+
+
+def tier_message(name: str, standing: Standing, ladder: Ladder) -> programme_pb2.MemberTier:
+    tier = ladder.tiers[standing.level]
+    higher = ladder.tiers[standing.level + 1 : standing.level + 2]
+    return programme_pb2.MemberTier(
+        name=name,
+        tier=tier.id,
+        title=tier.title,
+        start_time=optional(standing.since),
+        end_time=optional(standing.end),
+        qualifying_points=standing.points,
+        period_start_time=timestamp(standing.period_start),
+        period_end_time=timestamp(standing.period_end),
+        next_tier=higher[0].id if higher else "",
+        next_tier_points=max(0, higher[0].threshold - standing.points) if higher else 0,
+        in_grace=standing.in_grace,
+    )
+
+
+def grant_message(user: UUID, row: RuleGrant) -> programme_pb2.Grant:
+    account = f"users/{user}/pointsAccount"
+    return programme_pb2.Grant(
+        name=f"{account}/grants/{row.id}",
+        rule=row.rule,
+        desired=row.desired,
+        granted=row.granted,
+        taken_back=row.taken_back,
+        qualifying=row.qualifying,
+        programme_version=row.programme_version,
+        movement=f"{account}/movements/{row.operation_id}" if row.operation_id else "",
+        order=f"users/{user}/orders/{row.order_number}" if row.order_number else "",
+        effective_time=timestamp(row.effective_time),
+        withheld=programme_pb2.Grant.Withheld.Value(row.withheld.name if row.withheld else "WITHHELD_UNSPECIFIED"),
     )

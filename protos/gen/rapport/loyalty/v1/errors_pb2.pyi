@@ -52,6 +52,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The ledger has more to do than it can take: ask again after the delay."""
     CURRENCY_UNKNOWN: _ErrorReason.ValueType  # 15
     """The programme has no points of that currency: GetProgramme lists them."""
+    CAMPAIGN_NOT_FOUND: _ErrorReason.ValueType  # 20
+    """The programme in force has no such campaign."""
+    CAMPAIGN_CLOSED: _ErrorReason.ValueType  # 21
+    """The campaign has not begun, or is over."""
+    BUDGET_EXHAUSTED: _ErrorReason.ValueType  # 22
+    """The campaign has no points left: `remaining` says how many there are."""
+    CAP_REACHED: _ErrorReason.ValueType  # 23
+    """The member was given as much as a cap of the programme allows: `cap` says which."""
+    TIERS_NOT_SET: _ErrorReason.ValueType  # 24
+    """The programme has no tiers."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -85,4 +95,14 @@ LEDGER_BUSY: ErrorReason.ValueType  # 14
 """The ledger has more to do than it can take: ask again after the delay."""
 CURRENCY_UNKNOWN: ErrorReason.ValueType  # 15
 """The programme has no points of that currency: GetProgramme lists them."""
+CAMPAIGN_NOT_FOUND: ErrorReason.ValueType  # 20
+"""The programme in force has no such campaign."""
+CAMPAIGN_CLOSED: ErrorReason.ValueType  # 21
+"""The campaign has not begun, or is over."""
+BUDGET_EXHAUSTED: ErrorReason.ValueType  # 22
+"""The campaign has no points left: `remaining` says how many there are."""
+CAP_REACHED: ErrorReason.ValueType  # 23
+"""The member was given as much as a cap of the programme allows: `cap` says which."""
+TIERS_NOT_SET: ErrorReason.ValueType  # 24
+"""The programme has no tiers."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

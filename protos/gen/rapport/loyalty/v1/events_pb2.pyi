@@ -411,3 +411,40 @@ class PointsTransferred(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PointsTransferred: _TypeAlias = PointsTransferred  # noqa: Y015
+
+@_typing.final
+class TierChanged(_message.Message):
+    """A member reached a tier, or lost one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_FIELD_NUMBER: _builtins.int
+    MEMBER_TIER_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    PREVIOUS_TIER_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    user: _builtins.str
+    member_tier: _builtins.str
+    """Whose: users/{user}/tier."""
+    tier: _builtins.str
+    previous_tier: _builtins.str
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp:
+        """When it became so."""
+
+    def __init__(
+        self,
+        *,
+        user: _builtins.str = ...,
+        member_tier: _builtins.str = ...,
+        tier: _builtins.str = ...,
+        previous_tier: _builtins.str = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "member_tier", b"member_tier", "previous_tier", b"previous_tier", "tier", b"tier", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TierChanged: _TypeAlias = TierChanged  # noqa: Y015

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from rapport.loyalty.v1 import rules_pb2 as _rules_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -324,6 +325,73 @@ class Programme(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Stacking:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StackingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Programme._Stacking.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STACKING_UNSPECIFIED: Programme._Stacking.ValueType  # 0
+        """As SUM."""
+        SUM: Programme._Stacking.ValueType  # 1
+        """All of them."""
+        BEST: Programme._Stacking.ValueType  # 2
+        """The one that gives most; of two that give as much, the later one."""
+
+    class Stacking(_Stacking, metaclass=_StackingEnumTypeWrapper):
+        """Where several rules give points for one order."""
+
+    STACKING_UNSPECIFIED: Programme.Stacking.ValueType  # 0
+    """As SUM."""
+    SUM: Programme.Stacking.ValueType  # 1
+    """All of them."""
+    BEST: Programme.Stacking.ValueType  # 2
+    """The one that gives most; of two that give as much, the later one."""
+
+    class _Release:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ReleaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Programme._Release.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        RELEASE_UNSPECIFIED: Programme._Release.ValueType  # 0
+        """As PAID."""
+        PAID: Programme._Release.ValueType  # 1
+        SHIPPED: Programme._Release.ValueType  # 2
+
+    class Release(_Release, metaclass=_ReleaseEnumTypeWrapper): ...
+    RELEASE_UNSPECIFIED: Programme.Release.ValueType  # 0
+    """As PAID."""
+    PAID: Programme.Release.ValueType  # 1
+    SHIPPED: Programme.Release.ValueType  # 2
+
+    class _OrderClawBack:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OrderClawBackEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Programme._OrderClawBack.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        ORDER_CLAW_BACK_UNSPECIFIED: Programme._OrderClawBack.ValueType  # 0
+        """As UNLIMITED."""
+        ONLY_PENDING: Programme._OrderClawBack.ValueType  # 1
+        """What waits still."""
+        WITHIN_BALANCE: Programme._OrderClawBack.ValueType  # 2
+        """Also other points in their place, as far as there are any."""
+        UNLIMITED: Programme._OrderClawBack.ValueType  # 3
+        """And the rest is owed."""
+
+    class OrderClawBack(_OrderClawBack, metaclass=_OrderClawBackEnumTypeWrapper):
+        """What is taken back of an order's points when its money goes back."""
+
+    ORDER_CLAW_BACK_UNSPECIFIED: Programme.OrderClawBack.ValueType  # 0
+    """As UNLIMITED."""
+    ONLY_PENDING: Programme.OrderClawBack.ValueType  # 1
+    """What waits still."""
+    WITHIN_BALANCE: Programme.OrderClawBack.ValueType  # 2
+    """Also other points in their place, as far as there are any."""
+    UNLIMITED: Programme.OrderClawBack.ValueType  # 3
+    """And the rest is owed."""
+
     @_typing.final
     class OtherCurrenciesEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
@@ -350,6 +418,17 @@ class Programme(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     OTHER_CURRENCIES_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    DEFAULT_TERM_FIELD_NUMBER: _builtins.int
+    NEWSLETTER_TERM_FIELD_NUMBER: _builtins.int
+    EARN_RULES_FIELD_NUMBER: _builtins.int
+    STACKING_FIELD_NUMBER: _builtins.int
+    RELEASE_FIELD_NUMBER: _builtins.int
+    CAPS_FIELD_NUMBER: _builtins.int
+    CAMPAIGNS_FIELD_NUMBER: _builtins.int
+    TIER_LADDER_FIELD_NUMBER: _builtins.int
+    REFUND_GRACE_DAYS_FIELD_NUMBER: _builtins.int
+    ORDER_CLAW_BACK_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """"R points"."""
     newsletter_bonus: _builtins.int
@@ -357,9 +436,37 @@ class Programme(_message.Message):
     """Points for each whole unit of money paid."""
     version: _builtins.int
     etag: _builtins.str
+    time_zone: _builtins.str
+    """The days, weeks and months of the rules are those of this zone: "America/New_York"; empty is UTC."""
+    stacking: Global___Programme.Stacking.ValueType
+    release: Global___Programme.Release.ValueType
+    """What has to happen to an order until its points can be spent, or until their pending days begin."""
+    refund_grace_days: _builtins.int
+    """How many days spent points live on that come back after their end; 0: they end at once."""
+    order_claw_back: Global___Programme.OrderClawBack.ValueType
     @_builtins.property
     def other_currencies(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Other points of the programme: what they are called, by the code that requests name them by."""
+
+    @_builtins.property
+    def default_term(self) -> _rules_pb2.Term:
+        """Of points that say nothing of their end; absent: they never end."""
+
+    @_builtins.property
+    def newsletter_term(self) -> _rules_pb2.Term:
+        """Of the newsletter's bonus; absent: default_term."""
+
+    @_builtins.property
+    def earn_rules(self) -> _containers.RepeatedCompositeFieldContainer[_rules_pb2.EarnRule]:
+        """What orders earn; none: points_per_unit, as a rule "order" that qualifies."""
+
+    @_builtins.property
+    def caps(self) -> _containers.RepeatedCompositeFieldContainer[_rules_pb2.Cap]: ...
+    @_builtins.property
+    def campaigns(self) -> _containers.RepeatedCompositeFieldContainer[_rules_pb2.Campaign]: ...
+    @_builtins.property
+    def tier_ladder(self) -> _rules_pb2.TierLadder:
+        """Absent: there are no tiers."""
 
     def __init__(
         self,
@@ -370,10 +477,21 @@ class Programme(_message.Message):
         version: _builtins.int = ...,
         etag: _builtins.str = ...,
         other_currencies: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        time_zone: _builtins.str = ...,
+        default_term: _rules_pb2.Term | None = ...,
+        newsletter_term: _rules_pb2.Term | None = ...,
+        earn_rules: _abc.Iterable[_rules_pb2.EarnRule] | None = ...,
+        stacking: Global___Programme.Stacking.ValueType = ...,
+        release: Global___Programme.Release.ValueType = ...,
+        caps: _abc.Iterable[_rules_pb2.Cap] | None = ...,
+        campaigns: _abc.Iterable[_rules_pb2.Campaign] | None = ...,
+        tier_ladder: _rules_pb2.TierLadder | None = ...,
+        refund_grace_days: _builtins.int = ...,
+        order_claw_back: Global___Programme.OrderClawBack.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["default_term", b"default_term", "newsletter_term", b"newsletter_term", "tier_ladder", b"tier_ladder"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency", "etag", b"etag", "newsletter_bonus", b"newsletter_bonus", "other_currencies", b"other_currencies", "points_per_unit", b"points_per_unit", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaigns", b"campaigns", "caps", b"caps", "currency", b"currency", "default_term", b"default_term", "earn_rules", b"earn_rules", "etag", b"etag", "newsletter_bonus", b"newsletter_bonus", "newsletter_term", b"newsletter_term", "order_claw_back", b"order_claw_back", "other_currencies", b"other_currencies", "points_per_unit", b"points_per_unit", "refund_grace_days", b"refund_grace_days", "release", b"release", "stacking", b"stacking", "tier_ladder", b"tier_ladder", "time_zone", b"time_zone", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
