@@ -23,6 +23,7 @@ COMMANDS = {
     "test": "the tests",
     "check": "everything that can be checked without running it",
     "apply": "bring the store's data in",
+    "balances": "bring opening balances of points in",
     "logs": "what the processes wrote",
     "events": "the events as they happen, and samples of the shop's",
     "clock": "the platform's time, and moving it forward",
@@ -63,6 +64,8 @@ def parser() -> argparse.ArgumentParser:
     made["test"].epilog = "Everything else is for pytest: ./rapport test tests/platform -k clock"
     made["check"].add_argument("names", nargs="*", metavar="NAME", help="only these")
     made["apply"].add_argument("folder", type=Path)
+    made["balances"].add_argument("file", type=Path, help="CSV: user,points,expire_time,origin")
+    made["balances"].add_argument("--dry-run", action="store_true", help="say what would be booked, and what not")
     made["logs"].add_argument("service", nargs="?", help="only this one's")
     made["logs"].add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     events = made["events"].add_subparsers(dest="action", required=True)

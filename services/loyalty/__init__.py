@@ -6,5 +6,6 @@ whose an account is (`member` alone knows, until its person is erased).
 
 Hears: commerce.v1 OrderPaid, OrderShipped, OrderRefunded, OrderCancelled; identity.v1 UserCreated; privacy.v1
 ErasureOrdered.
-States: PointsEarned, PointsReversed, TierChanged, SubscriptionConfirmed, SubscriptionEnded.
+States: PointsEarned, PointsRedeemed and so on, one for each kind of movement; TierChanged, SubscriptionConfirmed,
+SubscriptionEnded, LedgerSealed.
 """

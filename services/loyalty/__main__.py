@@ -1,7 +1,8 @@
 """python -m services.loyalty"""
 
 import grpc
-from rapport.loyalty.v1 import ledger_pb2, loyalty_pb2, programme_pb2
+from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2
+from rapport.loyalty.v1.finance_pb2_grpc import add_FinanceServiceServicer_to_server
 from rapport.loyalty.v1.ledger_pb2_grpc import add_LedgerServiceServicer_to_server
 from rapport.loyalty.v1.loyalty_pb2_grpc import add_LoyaltyServiceServicer_to_server
 from rapport.loyalty.v1.programme_pb2_grpc import add_ProgrammeServiceServicer_to_server
@@ -18,6 +19,7 @@ from services.loyalty.jobs import JOBS
 from services.loyalty.ledger.writer import Writer
 from services.loyalty.people import People
 from services.loyalty.rpc.counter import Counter
+from services.loyalty.rpc.finance import Finance
 from services.loyalty.rpc.ledger import Ledger
 from services.loyalty.rpc.loyalty import Loyalty
 from services.loyalty.rpc.programme import Programmes
@@ -35,7 +37,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock, identity: grpc
     return Service(
         name="loyalty",
         package="rapport.loyalty.v1",
-        contracts=[loyalty_pb2.DESCRIPTOR, ledger_pb2.DESCRIPTOR, programme_pb2.DESCRIPTOR],
+        contracts=[loyalty_pb2.DESCRIPTOR, ledger_pb2.DESCRIPTOR, programme_pb2.DESCRIPTOR, finance_pb2.DESCRIPTOR],
         servicers=[
             (
                 add_LoyaltyServiceServicer_to_server,
@@ -43,6 +45,10 @@ def service(settings: Settings, sessions: Sessions, clock: Clock, identity: grpc
             ),
             (add_LedgerServiceServicer_to_server, Ledger(counter, pages)),
             (add_ProgrammeServiceServicer_to_server, Programmes(sessions, clock, pages)),
+            (
+                add_FinanceServiceServicer_to_server,
+                Finance(counter, pages, people, settings.adjustment_limit),
+            ),
         ],
         consumers=consumers.handlers(people, keys),
         jobs=JOBS,

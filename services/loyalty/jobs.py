@@ -9,7 +9,7 @@ from chassis.jobs import job
 from services.loyalty import grants, points, standings, subscriptions
 from services.loyalty.ledger.post import post
 from services.loyalty.ledger.requests import Catch
-from services.loyalty.ledger.verify import verify_continuously
+from services.loyalty.ledger.watch import state_head, verify_continuously
 from services.loyalty.models import Account
 
 BATCH = 200
@@ -58,4 +58,11 @@ async def release_points_of_orders(sessions: Sessions, now: datetime) -> int:
     return len(accounts)
 
 
-JOBS = (forget_ended_links, book_what_is_due, release_points_of_orders, book_tiers_that_are_due, verify_continuously)
+JOBS = (
+    forget_ended_links,
+    book_what_is_due,
+    release_points_of_orders,
+    book_tiers_that_are_due,
+    verify_continuously,
+    state_head,
+)

@@ -4,6 +4,8 @@ from typing import Any
 from grpc import StatusCode
 from rapport.loyalty.v1.errors_pb2 import (
     ACCOUNT_CLOSED,
+    ADJUSTMENT_DECIDED,
+    ADJUSTMENT_NOT_FOUND,
     BUDGET_EXHAUSTED,
     CAMPAIGN_CLOSED,
     CAMPAIGN_NOT_FOUND,
@@ -19,8 +21,12 @@ from rapport.loyalty.v1.errors_pb2 import (
     LEDGER_BUSY,
     LINK_INVALID,
     MOVEMENT_NOT_FOUND,
+    PERIOD_NOT_NEXT,
+    PERIOD_OPEN,
     PROGRAMME_NOT_SET,
     SAME_ACCOUNT,
+    SECOND_PERSON_NEEDED,
+    STATEMENT_NOT_FOUND,
     SUBSCRIPTION_NOT_FOUND,
     TIERS_NOT_SET,
     ErrorReason,
@@ -107,6 +113,30 @@ class CapReached(Refusal):
 
 class TiersNotSet(Refusal):
     code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(TIERS_NOT_SET)
+
+
+class AdjustmentNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(ADJUSTMENT_NOT_FOUND)
+
+
+class AdjustmentDecided(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(ADJUSTMENT_DECIDED)
+
+
+class SecondPersonNeeded(Refusal):
+    code, reason = StatusCode.PERMISSION_DENIED, ErrorReason.Name(SECOND_PERSON_NEEDED)
+
+
+class StatementNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(STATEMENT_NOT_FOUND)
+
+
+class PeriodOpen(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(PERIOD_OPEN)
+
+
+class PeriodNotNext(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(PERIOD_NOT_NEXT)
 
 
 def refused_again(said: Mapping[str, Any]) -> Refusal:

@@ -108,6 +108,7 @@ def valid(rule: Rule, owner: str) -> bytes | None:
     if not rule.body:
         return None
     order = {"user": owner, "order": f"{owner}/orders/R-1", "eventTime": "2026-07-06T12:00:00Z"}
+    period = {"startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-02T00:00:00Z"}
     bodies: dict[str, dict[str, Any]] = {
         "BeginRegistration": {"email": "somebody@example.org"},
         "CompleteRegistration": {"token": "none of ours", "password": "brass kettle at dawn", "displayName": "Ada"},
@@ -141,6 +142,11 @@ def valid(rule: Rule, owner: str) -> bytes | None:
             "destination": f"users/{uuid4()}/pointsAccount",
             "requestId": str(uuid4()),
         },
+        "CreateAdjustment": {"points": "1", "reason": "A", "requestId": str(uuid4())},
+        "ApproveAdjustment": {"requestId": str(uuid4())},
+        "RefuseAdjustment": {"requestId": str(uuid4())},
+        "CreateStatement": period | {"requestId": str(uuid4())},
+        "PreviewStatement": period,
         "StateOrderEvent": {
             "requestId": str(uuid4()),
             "placed": order | {"total": {"currencyCode": "USD", "units": "1"}},

@@ -224,8 +224,15 @@ IN_LEDGER = {
     "RefundPoints": "points",
     "ReversePoints": "policy",
     "TransferPoints": "points",
+    "CreateAdjustment": "points",
 }
-ONE_PAYLOAD = {"CreateExport", "ReleaseHold"}  # say nothing but whose or which it is: there is no other payload
+PERIOD = {"startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-02T00:00:00Z"}
+ONE_PAYLOAD = {
+    "CreateExport",
+    "ReleaseHold",
+    "ApproveAdjustment",
+    "RefuseAdjustment",
+}  # say nothing but whose or which it is: there is no other payload
 
 
 async def wallet(callers: Callers, owner: str) -> tuple[str, str, str, str]:
@@ -274,6 +281,8 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
         "RefundPoints": (f"{spent}:refund", {"points": "1"}, {"points": "2"}),
         "ReversePoints": (f"{earned}:reverse", back, back | {"policy": "UNLIMITED"}),
         "TransferPoints": (f"{points}/movements:transfer", over, over | {"points": "2"}),
+        "CreateAdjustment": ("", {"points": "1", "reason": "A"}, {"points": "2", "reason": "A"}),
+        "CreateStatement": ("", PERIOD, PERIOD | {"endTime": "2026-01-03T00:00:00Z"}),
         "StateOrderEvent": (
             "",
             {"paid": fact | {"amount": {"currencyCode": "USD", "units": "1"}}},

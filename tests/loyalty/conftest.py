@@ -16,6 +16,7 @@ from rapport.identity.v1.identity_pb2_grpc import IdentityServiceServicer, add_I
 from rapport.loyalty.v1 import ledger_pb2 as ledger_pb
 from rapport.loyalty.v1 import loyalty_pb2 as pb
 from rapport.loyalty.v1 import programme_pb2 as programme_pb
+from rapport.loyalty.v1.finance_pb2_grpc import FinanceServiceStub
 from rapport.loyalty.v1.ledger_pb2_grpc import LedgerServiceStub
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
 from rapport.loyalty.v1.programme_pb2_grpc import ProgrammeServiceStub
@@ -71,6 +72,10 @@ class World:
     settle: Callable[[], Awaitable[int]]
     channel: grpc.aio.Channel
     js: JetStreamContext
+
+    @property
+    def finance(self) -> FinanceServiceStub:
+        return FinanceServiceStub(self.channel)
 
     def now(self) -> datetime:
         return self.clock()

@@ -154,6 +154,7 @@ class Reverse(Request):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjust(Request):
     points: int  # negative: away
+    reason: str | None = None  # a salted hash of it, in hex: the words are kept elsewhere, and may be forgotten
     kind: Kind = Kind.ADJUST
     takes: ClassVar[bool] = True
 

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from chassis.outbox import uuid7
-from services.loyalty.ledger.book import Entry
+from services.loyalty.ledger.book import Entry, Lot
 
 STAGED = "what was booked, and is not sealed"
 GENESIS = bytes(32)
@@ -74,15 +74,13 @@ def forget(session: Session) -> None:
 def written(entry: Entry) -> bytes:
     """An operation with its moves, as bytes that mean nothing else."""
     moves = ";".join(f"{lot.id}>{source}>{target}>{points}" for lot, source, target, points in entry.moves)
-    lots = ";".join(
-        lot_line(lot.id, lot.amount, lot.priority, lot.available_time, lot.expire_time) for lot in entry.brought
-    )
+    lots = ";".join(map(lot_line, entry.brought))
     return line(entry, entry.account.id, moves, lots)
 
 
-def lot_line(id: UUID, amount: int, priority: int, available_time: datetime, expire_time: datetime | None) -> str:
-    end = "" if expire_time is None else micros(expire_time)
-    return f"{id}={amount},{priority},{micros(available_time)},{end}"
+def lot_line(lot: Lot) -> str:
+    end = "" if lot.expire_time is None else micros(lot.expire_time)
+    return f"{lot.id}={lot.amount},{lot.origin},{lot.parent_id},{lot.priority},{micros(lot.available_time)},{end}"
 
 
 def said(values: dict[str, Any] | None) -> str:

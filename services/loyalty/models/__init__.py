@@ -1,6 +1,7 @@
 """The tables of loyalty, a module a noun."""
 
 from services.loyalty.models.base import Base
+from services.loyalty.models.finance import Adjustment, AdjustmentState, Checkpoint, Statement
 from services.loyalty.models.grants import CampaignBudget, MemberTier, RuleGrant, Withheld
 from services.loyalty.models.ledger import (
     JOURNAL,
@@ -27,12 +28,15 @@ from services.loyalty.models.programme import Programme
 __all__ = [
     "JOURNAL",
     "Account",
+    "Adjustment",
+    "AdjustmentState",
     "Base",
     "Bonus",
     "BonusMark",
     "Bucket",
     "CampaignBudget",
     "Chain",
+    "Checkpoint",
     "Hold",
     "HoldState",
     "Kind",
@@ -50,6 +54,7 @@ __all__ = [
     "RuleGrant",
     "Seal",
     "State",
+    "Statement",
     "Subscription",
     "Substitution",
     "Withheld",

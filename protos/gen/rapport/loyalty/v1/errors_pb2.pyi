@@ -62,6 +62,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The member was given as much as a cap of the programme allows: `cap` says which."""
     TIERS_NOT_SET: _ErrorReason.ValueType  # 24
     """The programme has no tiers."""
+    ADJUSTMENT_NOT_FOUND: _ErrorReason.ValueType  # 30
+    """There is no such correction on this account."""
+    ADJUSTMENT_DECIDED: _ErrorReason.ValueType  # 31
+    """Somebody has approved or refused it already: `state` says which."""
+    SECOND_PERSON_NEEDED: _ErrorReason.ValueType  # 32
+    """Have somebody else decide: who asks for a correction does not approve or refuse it."""
+    STATEMENT_NOT_FOUND: _ErrorReason.ValueType  # 33
+    """There is no such statement of this account."""
+    PERIOD_OPEN: _ErrorReason.ValueType  # 34
+    """State a period that has ended."""
+    PERIOD_NOT_NEXT: _ErrorReason.ValueType  # 35
+    """Begin where the last statement ended: `start_time` says when that was."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -105,4 +117,16 @@ CAP_REACHED: ErrorReason.ValueType  # 23
 """The member was given as much as a cap of the programme allows: `cap` says which."""
 TIERS_NOT_SET: ErrorReason.ValueType  # 24
 """The programme has no tiers."""
+ADJUSTMENT_NOT_FOUND: ErrorReason.ValueType  # 30
+"""There is no such correction on this account."""
+ADJUSTMENT_DECIDED: ErrorReason.ValueType  # 31
+"""Somebody has approved or refused it already: `state` says which."""
+SECOND_PERSON_NEEDED: ErrorReason.ValueType  # 32
+"""Have somebody else decide: who asks for a correction does not approve or refuse it."""
+STATEMENT_NOT_FOUND: ErrorReason.ValueType  # 33
+"""There is no such statement of this account."""
+PERIOD_OPEN: ErrorReason.ValueType  # 34
+"""State a period that has ended."""
+PERIOD_NOT_NEXT: ErrorReason.ValueType  # 35
+"""Begin where the last statement ended: `start_time` says when that was."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
