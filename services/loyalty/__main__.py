@@ -1,9 +1,10 @@
 """python -m services.loyalty"""
 
 import grpc
-from rapport.loyalty.v1 import ledger_pb2, loyalty_pb2
+from rapport.loyalty.v1 import ledger_pb2, loyalty_pb2, rewards_pb2
 from rapport.loyalty.v1.ledger_pb2_grpc import add_LedgerServiceServicer_to_server
 from rapport.loyalty.v1.loyalty_pb2_grpc import add_LoyaltyServiceServicer_to_server
+from rapport.loyalty.v1.rewards_pb2_grpc import add_RewardsServiceServicer_to_server
 
 from chassis.client import channel
 from chassis.database import Sessions
@@ -11,14 +12,15 @@ from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.time import Clock
 from services.loyalty import consumers, models
-from services.loyalty.bonus import Keys
 from services.loyalty.erasure import settling
 from services.loyalty.jobs import JOBS
+from services.loyalty.keys import Keys
 from services.loyalty.ledger.writer import Writer
 from services.loyalty.people import People
 from services.loyalty.rpc.counter import Counter
 from services.loyalty.rpc.ledger import Ledger
 from services.loyalty.rpc.loyalty import Loyalty
+from services.loyalty.rpc.rewards import Rewards
 from services.loyalty.settings import Settings
 
 
@@ -33,13 +35,14 @@ def service(settings: Settings, sessions: Sessions, clock: Clock, identity: grpc
     return Service(
         name="loyalty",
         package="rapport.loyalty.v1",
-        contracts=[loyalty_pb2.DESCRIPTOR, ledger_pb2.DESCRIPTOR],
+        contracts=[loyalty_pb2.DESCRIPTOR, ledger_pb2.DESCRIPTOR, rewards_pb2.DESCRIPTOR],
         servicers=[
             (
                 add_LoyaltyServiceServicer_to_server,
                 Loyalty(sessions, clock, pages, people, keys, settings.public_url, counter),
             ),
             (add_LedgerServiceServicer_to_server, Ledger(counter, pages)),
+            (add_RewardsServiceServicer_to_server, Rewards(sessions, clock, pages, people, keys)),
         ],
         consumers=consumers.handlers(people, keys),
         jobs=JOBS,

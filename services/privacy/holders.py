@@ -15,7 +15,7 @@ from rapport.commerce.v1 import events_pb2 as commerce_events
 from rapport.holder.v1 import holder_pb2 as holder_pb
 from rapport.holder.v1.holder_pb2_grpc import HolderServiceStub
 from rapport.identity.v1 import identity_pb2
-from rapport.loyalty.v1 import loyalty_pb2
+from rapport.loyalty.v1 import loyalty_pb2, rewards_pb2
 from rapport.privacy.v1 import privacy_pb2
 from rapport.support.v1 import support_pb2
 
@@ -27,6 +27,7 @@ CONTRACTS: Sequence[FileDescriptor] = (
     commerce_events.DESCRIPTOR,
     identity_pb2.DESCRIPTOR,
     loyalty_pb2.DESCRIPTOR,
+    rewards_pb2.DESCRIPTOR,
     privacy_pb2.DESCRIPTOR,
     support_pb2.DESCRIPTOR,
 )

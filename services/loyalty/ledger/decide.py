@@ -12,13 +12,14 @@ from uuid import UUID
 from chassis.outbox import uuid7
 from chassis.personal_data import restrict
 from chassis.refusal import Refusal, RequestIdReused, Violation
-from services.loyalty.ledger import due, earnings, holds, redemptions, transfers
+from services.loyalty.ledger import due, earnings, freezing, holds, redemptions, transfers
 from services.loyalty.ledger.book import Account, Book, Entry
 from services.loyalty.ledger.requests import (
     Adjust,
     Capture,
     Catch,
     Earn,
+    Freeze,
     PlaceHold,
     Redeem,
     Refund,
@@ -26,6 +27,7 @@ from services.loyalty.ledger.requests import (
     Request,
     Reverse,
     Settle,
+    Thaw,
     Transfer,
     Whose,
 )
@@ -42,6 +44,8 @@ DECISIONS: dict[type[Request], Decision] = {
     Release: holds.release,
     Adjust: transfers.adjust,
     Transfer: transfers.transfer,
+    Freeze: freezing.freeze,
+    Thaw: freezing.thaw,
     Settle: transfers.settle,
     Catch: due.catch,
 }

@@ -38,14 +38,14 @@ def earliest(book: Book, account: Account) -> datetime | None:
     times = [hold.expire_time for hold in book.holds_of(account)]
     for lot in book.lots_of(account):
         if lot.pending:
-            times.append(lot.available_time)
+            times.append(lot.ready_time)
         if lot.open and lot.expire_time is not None:
             times.append(lot.expire_time)
     return min(times, default=None)
 
 
 def activate(book: Book, account: Account, instant: datetime) -> None:
-    ready = [lot for lot in book.lots_of(account) if lot.pending and lot.available_time <= instant]
+    ready = [lot for lot in book.lots_of(account) if lot.pending and lot.ready_time <= instant]
     if not ready:
         return
     entry = Entry(uuid7(), account, Kind.ACTIVATE, None, instant, book.now)

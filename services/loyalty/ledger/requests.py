@@ -148,6 +148,23 @@ class Transfer(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Freeze(Request):
+    """Have what is left of an earning wait, until it is thawed."""
+
+    operation: UUID
+    kind: Kind = Kind.DISPUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thaw(Request):
+    """Have what waits of an earning wait until that time only, or no more."""
+
+    operation: UUID
+    available_time: datetime
+    kind: Kind = Kind.ACTIVATE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settle(Request):
     """Bring an account to nothing: holds are released, what is there is forfeited, what is owed written off."""
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1frapport/loyalty/v1/errors.proto\x12\x12rapport.loyalty.v1*\xe3\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x10\n\x0cLINK_INVALID\x10\x01\x12\x13\n\x0f\x45MAIL_MALFORMED\x10\x02\x12\x1a\n\x16SUBSCRIPTION_NOT_FOUND\x10\x03\x12\x12\n\x0e\x41\x43\x43OUNT_CLOSED\x10\x04\x12\x15\n\x11PROGRAMME_NOT_SET\x10\x05\x12\x17\n\x13INSUFFICIENT_POINTS\x10\x06\x12\x12\n\x0eHOLD_NOT_FOUND\x10\x07\x12\x0e\n\nHOLD_ENDED\x10\x08\x12\x10\n\x0c\x45XCEEDS_HOLD\x10\t\x12\x16\n\x12MOVEMENT_NOT_FOUND\x10\n\x12\x14\n\x10\x45XCEEDS_REDEEMED\x10\x0b\x12\x12\n\x0e\x45XCEEDS_EARNED\x10\x0c\x12\x10\n\x0cSAME_ACCOUNT\x10\r\x12\x0f\n\x0bLEDGER_BUSY\x10\x0e\x12\x14\n\x10\x43URRENCY_UNKNOWN\x10\x0f\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1frapport/loyalty/v1/errors.proto\x12\x12rapport.loyalty.v1*\xba\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x10\n\x0cLINK_INVALID\x10\x01\x12\x13\n\x0f\x45MAIL_MALFORMED\x10\x02\x12\x1a\n\x16SUBSCRIPTION_NOT_FOUND\x10\x03\x12\x12\n\x0e\x41\x43\x43OUNT_CLOSED\x10\x04\x12\x15\n\x11PROGRAMME_NOT_SET\x10\x05\x12\x17\n\x13INSUFFICIENT_POINTS\x10\x06\x12\x12\n\x0eHOLD_NOT_FOUND\x10\x07\x12\x0e\n\nHOLD_ENDED\x10\x08\x12\x10\n\x0c\x45XCEEDS_HOLD\x10\t\x12\x16\n\x12MOVEMENT_NOT_FOUND\x10\n\x12\x14\n\x10\x45XCEEDS_REDEEMED\x10\x0b\x12\x12\n\x0e\x45XCEEDS_EARNED\x10\x0c\x12\x10\n\x0cSAME_ACCOUNT\x10\r\x12\x0f\n\x0bLEDGER_BUSY\x10\x0e\x12\x14\n\x10\x43URRENCY_UNKNOWN\x10\x0f\x12\x13\n\x0fOFFER_NOT_FOUND\x10(\x12\x12\n\x0eOFFER_SOLD_OUT\x10)\x12\x15\n\x11VOUCHER_NOT_FOUND\x10*\x12\x11\n\rVOUCHER_ENDED\x10+\x12\x19\n\x15REFERRAL_CODE_UNKNOWN\x10,\x12\x13\n\x0fREFERRAL_CLOSED\x10-\x12\x14\n\x10REFERRAL_CLAIMED\x10.\x12\x14\n\x10REFERRAL_OF_SELF\x10/\x12\x13\n\x0fREVIEW_NOT_OPEN\x10\x30\x12\x11\n\rLIMIT_REACHED\x10\x31\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rapport.loyalty.v1.errors_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=56
-  _globals['_ERRORREASON']._serialized_end=411
+  _globals['_ERRORREASON']._serialized_end=626
 # @@protoc_insertion_point(module_scope)
