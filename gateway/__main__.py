@@ -13,7 +13,7 @@ from rapport.identity.v1 import events_pb2 as identity_events
 from rapport.identity.v1 import identity_pb2
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.loyalty.v1 import events_pb2 as loyalty_events
-from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2
+from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2, rewards_pb2
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
 from rapport.privacy.v1 import events_pb2 as privacy_events
 from rapport.privacy.v1 import privacy_pb2
@@ -42,7 +42,13 @@ CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
     "identity": (identity_pb2.DESCRIPTOR,),
     "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR),
     "privacy": (privacy_pb2.DESCRIPTOR,),
-    "loyalty": (loyalty_pb2.DESCRIPTOR, ledger_pb2.DESCRIPTOR, programme_pb2.DESCRIPTOR, finance_pb2.DESCRIPTOR),
+    "loyalty": (
+        loyalty_pb2.DESCRIPTOR,
+        ledger_pb2.DESCRIPTOR,
+        programme_pb2.DESCRIPTOR,
+        finance_pb2.DESCRIPTOR,
+        rewards_pb2.DESCRIPTOR,
+    ),
 }
 SECURE: Headers = [(b"strict-transport-security", b"max-age=31536000")]
 

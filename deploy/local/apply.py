@@ -1,7 +1,8 @@
 """./rapport apply DIR: brings the store's data in, over the public interfaces, as the operator.
 
 The folder is the truth for what it names: the second time, nothing changes. Each file is a noun: faq.yaml, hours.yaml,
-policy.yaml, programme.yaml. retention.yaml is read by every service when it starts, and is not brought in by anybody.
+policy.yaml, programme.yaml, rewards.yaml, vouchers.yaml. retention.yaml is read by every service when it starts, and is
+not brought in by anybody.
 """
 
 import asyncio
@@ -18,7 +19,9 @@ from google.api.field_behavior_pb2 import OUTPUT_ONLY, field_behavior
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 from rapport.loyalty.v1 import loyalty_pb2 as loyalty_pb
+from rapport.loyalty.v1 import rewards_pb2 as rewards_pb
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
+from rapport.loyalty.v1.rewards_pb2_grpc import RewardsServiceStub
 from rapport.privacy.v1 import privacy_pb2 as privacy_pb
 from rapport.privacy.v1.privacy_pb2_grpc import PrivacyServiceStub
 from rapport.support.v1 import support_pb2 as support_pb
@@ -226,7 +229,51 @@ async def programme(said: dict[str, Any], channels: Channels) -> AsyncIterator[C
         yield change
 
 
-NOUNS = {"faq.yaml": faq, "hours.yaml": hours, "policy.yaml": policy, "programme.yaml": programme}
+async def rewards(said: dict[str, Any], channels: Channels) -> AsyncIterator[Change]:
+    loyalty = RewardsServiceStub(channels["loyalty"])
+    wanted = ParseDict(said, rewards_pb.RewardRules())
+    present = await loyalty.GetRewardRules(rewards_pb.GetRewardRulesRequest())
+    wanted.etag = present.etag
+    request = rewards_pb.UpdateRewardRulesRequest(reward_rules=wanted)
+    for change in differing("rules of rewards", wanted, present, loyalty.UpdateRewardRules, request):
+        yield change
+
+
+async def vouchers(said: dict[str, Any], channels: Channels) -> AsyncIterator[Change]:
+    loyalty = RewardsServiceStub(channels["loyalty"])
+    offered = {one.name: one async for one in all_offers(loyalty)}
+    for one in said["offers"]:
+        offer = dict(one)
+        name = f"voucherOffers/{offer.pop('slug')}"
+        wanted = ParseDict(offer | {"name": name}, rewards_pb.VoucherOffer())
+        put = rewards_pb.UpdateVoucherOfferRequest(voucher_offer=wanted)
+        present = offered.pop(wanted.name, None)
+        for change in differing(wanted.name, wanted, present, loyalty.UpdateVoucherOffer, put):
+            yield change
+    for name in offered:
+        gone = rewards_pb.DeleteVoucherOfferRequest(name=name)
+        yield Change(name, "goes", partial(loyalty.DeleteVoucherOffer, gone))
+
+
+async def all_offers(loyalty: RewardsServiceStub) -> AsyncIterator[rewards_pb.VoucherOffer]:
+    request = rewards_pb.ListVoucherOffersRequest(page_size=200)
+    while True:
+        page = await loyalty.ListVoucherOffers(request)
+        for one in page.voucher_offers:
+            yield one
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+NOUNS = {
+    "faq.yaml": faq,
+    "hours.yaml": hours,
+    "policy.yaml": policy,
+    "programme.yaml": programme,
+    "rewards.yaml": rewards,
+    "vouchers.yaml": vouchers,
+}
 
 
 # What differs --------------------------------------------------------------------------------------------------------

@@ -48,3 +48,14 @@ def canonical(email: str) -> str:
     if domain in DOTS_DO_NOT_COUNT:
         local = local.replace(".", "")
     return f"{local}@{domain}"
+
+
+def folded(email: str) -> str:
+    """The mailbox that an exact address would reach, if its provider folded as the most generous does."""
+    local, _, domain = canonical(email).rpartition("@")
+    return f"{local.partition('+')[0].replace('.', '') or local}@{domain}"
+
+
+def is_everybodys(email: str) -> bool:
+    """Whether its domain is that of a provider with whom people are that have nothing to do with each other."""
+    return canonical(email).rpartition("@")[2] in PLUS_IS_A_TAG

@@ -4,46 +4,23 @@ A mark is HMAC-SHA256 over campaign and address. Without the key nobody can tell
 names no account, so that it outlives an erasure and says nothing about who was erased. See docs/decisions/0132.
 """
 
-import hmac
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import ColumnElement, delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.loyalty import addresses, points, programme
-from services.loyalty.ledger.movements import has
-from services.loyalty.ledger.post import post
-from services.loyalty.ledger.requests import Earn
-from services.loyalty.models import Bonus, BonusMark, Kind, Origin
+from services.loyalty import points, programme, rewards, velocity
+from services.loyalty.keys import Keys, marks
+from services.loyalty.ledger.movements import has, operation_of
+from services.loyalty.ledger.post import book_one
+from services.loyalty.ledger.requests import SOMEDAY, Earn, Policy, Request, Reverse, Thaw
+from services.loyalty.models import Action, Bonus, BonusMark, Kind, Lot, Member, Origin, Subscription, Verdict
 from services.loyalty.rules import Rules
 
-CAMPAIGN = "shop-eu/newsletter-500/v1"
-
-
-class BonusKeysError(Exception):
-    """The keys of the marks can not be used as they are."""
-
-
-@dataclass(frozen=True)
-class Keys:
-    """Every version of the key whose marks still count; new marks are made with the highest."""
-
-    versions: Mapping[int, bytes]
-
-    @classmethod
-    def read(cls, text: str) -> "Keys":
-        """From lines of hex, a line per version. An emptied line is a key destroyed, and its marks with it."""
-        try:
-            keys = {number: bytes.fromhex(line) for number, line in enumerate(text.splitlines(), 1) if line.strip()}
-        except ValueError:
-            raise BonusKeysError("RAPPORT_BONUS_KEY_FILE holds lines of hex, a line per version.") from None
-        if not keys or any(len(key) < 32 for key in keys.values()):
-            raise BonusKeysError("RAPPORT_BONUS_KEY_FILE needs a key, and each of 32 bytes or more: 64 hex digits.")
-        return cls(keys)
+CAMPAIGN, DECIDED = "shop-eu/newsletter-500/v1", "newsletter/decided"
 
 
 @dataclass(frozen=True)
@@ -63,8 +40,15 @@ async def grant(
     if held is None:
         return Outcome(Bonus.BONUS_UNSPECIFIED)  # erased while we worked: there is nobody to give it to
     key = str(held.account_id)
-    if await has(session, CAMPAIGN, key) or not await remember(session, email, keys, now=now):
+    ends = (await rewards.latest(session)).mark_ends(month_of(now))
+    if await has(session, CAMPAIGN, key) or not await remember(session, email, keys, ends=ends, now=now):
         return Outcome(Bonus.ALREADY_GRANTED)
+    subject = velocity.Subject(Action.BONUS, account=held.account_id, member=user, email=email)
+    verdict = await velocity.judge(session, subject, keys, now=now)
+    if verdict is Verdict.DENY:
+        await forget(session, email, keys)
+        return Outcome(Bonus.DENIED)
+    waits = verdict is Verdict.HOLD
     earning = Earn(
         account=held.account_id,
         scope=CAMPAIGN,
@@ -75,19 +59,49 @@ async def grant(
         origin=Origin.PROMOTION,
         term=Rules.of(rules).newsletter_term,
         programme_version=rules.version,
+        available_time=SOMEDAY if waits else None,
     )
-    await post(session, [earning], now=now)
-    return Outcome(Bonus.GRANTED, rules.newsletter_bonus)
+    await book_one(session, earning, now=now)
+    return Outcome(Bonus.IN_REVIEW) if waits else Outcome(Bonus.GRANTED, rules.newsletter_bonus)
 
 
-async def remember(session: AsyncSession, email: str, keys: Keys, *, now: datetime) -> bool:
-    """Mark an address; False when it, or another address of its mailbox, is marked already."""
-    if await is_remembered(session, email, keys):
+async def decided(session: AsyncSession, account: UUID, is_approved: bool, *, now: datetime) -> None:
+    """Let a bonus go that waited for somebody to look at it, or take it back."""
+    operation = await operation_of(session, CAMPAIGN, str(account))
+    worth = (await session.scalars(select(Lot.amount).where(Lot.id == operation))).one()
+    done: Request
+    if is_approved:
+        done = Thaw(account=account, scope=DECIDED, key=str(account), operation=operation, available_time=now)
+    else:
+        done = Reverse(
+            account=account, scope=DECIDED, key=str(account), operation=operation, points=worth, policy=Policy.UNLIMITED
+        )  # fmt: skip
+    await book_one(session, done, now=now)
+    theirs = select(Member.user_id).where(Member.account_id == account)
+    waiting = update(Subscription).where(
+        Subscription.user_id.in_(theirs), Subscription.bonus.in_((Bonus.IN_REVIEW, Bonus.ALREADY_GRANTED))
+    )
+    told = (Bonus.GRANTED, worth) if is_approved else (Bonus.DENIED, 0)
+    await session.execute(waiting.values(bonus=told[0], bonus_points=told[1]))
+
+
+async def remember(
+    session: AsyncSession, email: str, keys: Keys, *, ends: datetime, now: datetime, campaign: str = CAMPAIGN
+) -> bool:
+    """Mark an address until then; False when it, or another address of its mailbox, is marked already."""
+    if await is_remembered(session, email, keys, campaign=campaign):
         return False
-    newest, month = max(keys.versions), now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    newest = max(keys.versions)
     rows = [
-        {"campaign": CAMPAIGN, "key_version": newest, "form": form, "mac": mac, "create_time": month}
-        for form, mac in marks(keys.versions[newest], CAMPAIGN, email).items()
+        {
+            "campaign": campaign,
+            "key_version": newest,
+            "form": form,
+            "mac": mac,
+            "create_time": month_of(now),
+            "delete_time": ends,
+        }
+        for form, mac in marks(keys.versions[newest], campaign, email).items()
     ]
     # Two at once for one mailbox: the second waits here for the first, and finds its marks.
     marked = await session.scalars(
@@ -96,17 +110,29 @@ async def remember(session: AsyncSession, email: str, keys: Keys, *, now: dateti
     return len(marked.all()) == len(rows)
 
 
-async def is_remembered(session: AsyncSession, email: str, keys: Keys) -> bool:
+async def is_remembered(session: AsyncSession, email: str, keys: Keys, *, campaign: str = CAMPAIGN) -> bool:
+    return await session.scalar(select(BonusMark.form).where(marked(email, keys, campaign)).limit(1)) is not None
+
+
+async def forget(session: AsyncSession, email: str, keys: Keys, *, campaign: str = CAMPAIGN) -> None:
+    """Take the marks of an address back, where nothing was given for it."""
+    await session.execute(delete(BonusMark).where(marked(email, keys, campaign)))
+
+
+def marked(email: str, keys: Keys, campaign: str) -> ColumnElement[bool]:
     wanted = [
-        (CAMPAIGN, version, form, mac)
+        (campaign, version, form, mac)
         for version, key in keys.versions.items()
-        for form, mac in marks(key, CAMPAIGN, email).items()
+        for form, mac in marks(key, campaign, email).items()
     ]
-    place = tuple_(BonusMark.campaign, BonusMark.key_version, BonusMark.form, BonusMark.mac)
-    return await session.scalar(select(BonusMark.form).where(place.in_(wanted)).limit(1)) is not None
+    return tuple_(BonusMark.campaign, BonusMark.key_version, BonusMark.form, BonusMark.mac).in_(wanted)
 
 
-def marks(key: bytes, campaign: str, email: str) -> dict[str, bytes]:
-    """The exact form too: what is one mailbox today may be judged otherwise by a later list of providers."""
-    forms = {"exact": email, "canonical": addresses.canonical(email)}
-    return {form: hmac.digest(key, f"{campaign}\0{address}".encode(), "sha256") for form, address in forms.items()}
+async def forget_ended(session: AsyncSession, now: datetime) -> int:
+    """Delete the marks whose time is over; from then on the bonus can be earned again."""
+    gone = await session.scalars(delete(BonusMark).where(BonusMark.delete_time <= now).returning(BonusMark.form))
+    return len(gone.all())
+
+
+def month_of(now: datetime) -> datetime:
+    return now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

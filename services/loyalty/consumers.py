@@ -6,22 +6,33 @@ from decimal import Decimal
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money
-from rapport.commerce.v1.events_pb2 import OrderCancelled, OrderPaid, OrderRefunded, OrderShipped
+from rapport.commerce.v1.events_pb2 import (
+    OrderCancelled,
+    OrderDisputed,
+    OrderDisputeResolved,
+    OrderPaid,
+    OrderRefunded,
+    OrderShipped,
+)
 from rapport.identity.v1.events_pb2 import UserCreated
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.consumer import Arrival, Handler, on
 from chassis.names import parse
 from chassis.time import moment
-from services.loyalty import orders, subscriptions
-from services.loyalty.bonus import Keys
+from services.loyalty import disputes, orders, referrals, subscriptions
+from services.loyalty.keys import Keys
+from services.loyalty.models import DisputeState
 from services.loyalty.orders import Fact
 from services.loyalty.people import People
 
 
 @on(OrderPaid)
 async def earn_for_order(session: AsyncSession, event: OrderPaid, about: Arrival) -> None:
-    await orders.paid(session, fact(event, about), decimal(event.amount), event.amount.currency_code)
+    told = fact(event, about)
+    await referrals.lock_both(session, told.user)
+    await orders.paid(session, told, decimal(event.amount), event.amount.currency_code)
+    await follow(session, told)
 
 
 @on(OrderShipped)
@@ -31,12 +42,38 @@ async def release_for_shipment(session: AsyncSession, event: OrderShipped, about
 
 @on(OrderRefunded)
 async def take_back_for_refund(session: AsyncSession, event: OrderRefunded, about: Arrival) -> None:
-    await orders.refunded(session, fact(event, about), decimal(event.refunded), event.refunded.currency_code)
+    told = fact(event, about)
+    await referrals.lock_both(session, told.user)
+    await orders.refunded(session, told, decimal(event.refunded), event.refunded.currency_code)
+    await follow(session, told)
 
 
 @on(OrderCancelled)
 async def take_back_for_cancellation(session: AsyncSession, event: OrderCancelled, about: Arrival) -> None:
-    await orders.cancelled(session, fact(event, about))
+    told = fact(event, about)
+    await referrals.lock_both(session, told.user)
+    await orders.cancelled(session, told)
+    await follow(session, told)
+
+
+@on(OrderDisputed)
+async def freeze_for_dispute(session: AsyncSession, event: OrderDisputed, about: Arrival) -> None:
+    await disputes.opened(session, fact(event, about))
+
+
+@on(OrderDisputeResolved)
+async def end_dispute(session: AsyncSession, event: OrderDisputeResolved, about: Arrival) -> None:
+    told = fact(event, about)
+    await referrals.lock_both(session, told.user)
+    await disputes.resolved(session, told, DisputeState(OrderDisputeResolved.Outcome.Name(event.outcome)))
+    await referrals.follow(session, told)
+
+
+async def follow(session: AsyncSession, told: Fact) -> None:
+    """What else hangs on an order, once what was told of it is booked."""
+    await session.flush()
+    await referrals.follow(session, told)
+    await disputes.follow(session, told)
 
 
 def handlers(people: People, keys: Keys) -> Sequence[Handler]:
@@ -51,10 +88,21 @@ def handlers(people: People, keys: Keys) -> Sequence[Handler]:
                 session, user=user, email=address, registered=moment(event.event_time), keys=keys, now=about.now
             )
 
-    return (earn_for_order, release_for_shipment, take_back_for_refund, take_back_for_cancellation, claim_for_guest)
+    return (
+        earn_for_order,
+        release_for_shipment,
+        take_back_for_refund,
+        take_back_for_cancellation,
+        freeze_for_dispute,
+        end_dispute,
+        claim_for_guest,
+    )
 
 
-def fact(event: OrderPaid | OrderShipped | OrderRefunded | OrderCancelled, about: Arrival) -> Fact:
+Told = OrderPaid | OrderShipped | OrderRefunded | OrderCancelled | OrderDisputed | OrderDisputeResolved
+
+
+def fact(event: Told, about: Arrival) -> Fact:
     user, number = parse("users/{user}/orders/{order:id}", event.order)
     return Fact(user, number, effective=when(event.event_time, about.now), now=about.now)
 

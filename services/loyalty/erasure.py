@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.loyalty import points, subscriptions
+from services.loyalty import points, reviews, subscriptions
 from services.loyalty.people import People
 
 
@@ -18,5 +18,6 @@ def settling(people: People) -> Callable[[AsyncSession, UUID, datetime], Awaitab
         if address is not None:
             await subscriptions.forget_guest(session, address)
         await points.close(session, user, now=now)
+        await reviews.close(session, user, now=now)
 
     return settle

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.outbox import uuid7
 from services.loyalty import limits
 from services.loyalty.ledger.post import post
-from services.loyalty.ledger.requests import Activate
+from services.loyalty.ledger.requests import Thaw
 from services.loyalty.limits import Limited
 from services.loyalty.models import Lot, Operation, Programme, Purchase, RuleGrant
 from services.loyalty.rules import PLAIN, Rate, Rules
@@ -102,12 +102,13 @@ async def release_due(session: AsyncSession, account_id: UUID, *, now: datetime)
     ids = [row.operation_id for row in rows]
     pending = set(await session.scalars(select(Lot.id).where(Lot.id.in_(ids), Lot.pending > 0)))
     requests = [
-        Activate(
+        Thaw(
             account=account_id,
             scope=RELEASED,
             key=f"{account_id}/{row.order_number}/{row.rule}",
             effective=row.release_time,
             operation=row.operation_id,
+            available_time=now,
         )
         for row in rows
         if row.operation_id in pending

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from chassis.database import Sessions
 from chassis.jobs import job
-from services.loyalty import grants, points, standings, subscriptions
+from services.loyalty import bonus, grants, points, standings, subscriptions, velocity
 from services.loyalty.ledger.post import post
 from services.loyalty.ledger.requests import Catch
 from services.loyalty.ledger.watch import state_head, verify_continuously
@@ -19,6 +19,18 @@ BATCH = 200
 async def forget_ended_links(sessions: Sessions, now: datetime) -> int:
     async with sessions.begin() as session:
         return await subscriptions.forget_links(session, now)
+
+
+@job(every=timedelta(hours=1))
+async def forget_ended_marks(sessions: Sessions, now: datetime) -> int:
+    async with sessions.begin() as session:
+        return await bonus.forget_ended(session, now)
+
+
+@job(every=timedelta(hours=1))
+async def forget_old_attempts(sessions: Sessions, now: datetime) -> int:
+    async with sessions.begin() as session:
+        return await velocity.forget(session, now)
 
 
 @job(every=timedelta(minutes=1))
@@ -60,6 +72,8 @@ async def release_points_of_orders(sessions: Sessions, now: datetime) -> int:
 
 JOBS = (
     forget_ended_links,
+    forget_ended_marks,
+    forget_old_attempts,
     book_what_is_due,
     release_points_of_orders,
     book_tiers_that_are_due,

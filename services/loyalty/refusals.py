@@ -19,16 +19,26 @@ from rapport.loyalty.v1.errors_pb2 import (
     HOLD_NOT_FOUND,
     INSUFFICIENT_POINTS,
     LEDGER_BUSY,
+    LIMIT_REACHED,
     LINK_INVALID,
     MOVEMENT_NOT_FOUND,
+    OFFER_NOT_FOUND,
+    OFFER_SOLD_OUT,
     PERIOD_NOT_NEXT,
     PERIOD_OPEN,
     PROGRAMME_NOT_SET,
+    REFERRAL_CLAIMED,
+    REFERRAL_CLOSED,
+    REFERRAL_CODE_UNKNOWN,
+    REFERRAL_OF_SELF,
+    REVIEW_NOT_OPEN,
     SAME_ACCOUNT,
     SECOND_PERSON_NEEDED,
     STATEMENT_NOT_FOUND,
     SUBSCRIPTION_NOT_FOUND,
     TIERS_NOT_SET,
+    VOUCHER_ENDED,
+    VOUCHER_NOT_FOUND,
     ErrorReason,
 )
 
@@ -137,6 +147,46 @@ class PeriodOpen(Refusal):
 
 class PeriodNotNext(Refusal):
     code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(PERIOD_NOT_NEXT)
+
+
+class OfferNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(OFFER_NOT_FOUND)
+
+
+class OfferSoldOut(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(OFFER_SOLD_OUT)
+
+
+class VoucherNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(VOUCHER_NOT_FOUND)
+
+
+class VoucherEnded(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(VOUCHER_ENDED)
+
+
+class ReferralCodeUnknown(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(REFERRAL_CODE_UNKNOWN)
+
+
+class ReferralClosed(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(REFERRAL_CLOSED)
+
+
+class ReferralClaimed(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(REFERRAL_CLAIMED)
+
+
+class ReferralOfSelf(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(REFERRAL_OF_SELF)
+
+
+class ReviewNotOpen(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(REVIEW_NOT_OPEN)
+
+
+class LimitReached(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(LIMIT_REACHED)
 
 
 def refused_again(said: Mapping[str, Any]) -> Refusal:

@@ -18,13 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.mail import mail
 from chassis.outbox import publish
 from chassis.time import timestamp
-from services.loyalty import addresses, bonus, mails
-from services.loyalty.bonus import Keys
+from services.loyalty import addresses, bonus, mails, rewards
+from services.loyalty.keys import Keys
 from services.loyalty.models import Bonus, OptIn, State, Subscription
 from services.loyalty.refusals import LinkInvalid, SubscriptionNotFound
 
 LINK_LASTS = timedelta(hours=48)
-CLAIM_LASTS = timedelta(days=30)
 MAILS_A_DAY = 5  # to one address: nobody's mailbox is filled by asking for it here
 
 
@@ -91,8 +90,9 @@ async def give_bonus(
     else:
         outcome = bonus.Outcome(Bonus.CLAIM_WAITING)
     waits = outcome.bonus is Bonus.CLAIM_WAITING
+    window = timedelta(days=(await rewards.latest(session)).guest_days)
     subscription.bonus, subscription.bonus_points = outcome.bonus, outcome.points
-    subscription.claim_end_time = now + CLAIM_LASTS if waits else None
+    subscription.claim_end_time = now + window if waits else None
 
 
 async def claim(

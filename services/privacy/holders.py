@@ -15,7 +15,7 @@ from rapport.commerce.v1 import events_pb2 as commerce_events
 from rapport.holder.v1 import holder_pb2 as holder_pb
 from rapport.holder.v1.holder_pb2_grpc import HolderServiceStub
 from rapport.identity.v1 import identity_pb2
-from rapport.loyalty.v1 import finance_pb2, loyalty_pb2
+from rapport.loyalty.v1 import finance_pb2, loyalty_pb2, rewards_pb2
 from rapport.privacy.v1 import privacy_pb2
 from rapport.support.v1 import support_pb2
 
@@ -28,6 +28,7 @@ CONTRACTS: Sequence[FileDescriptor] = (
     identity_pb2.DESCRIPTOR,
     loyalty_pb2.DESCRIPTOR,
     finance_pb2.DESCRIPTOR,
+    rewards_pb2.DESCRIPTOR,
     privacy_pb2.DESCRIPTOR,
     support_pb2.DESCRIPTOR,
 )

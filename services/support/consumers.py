@@ -2,7 +2,15 @@
 
 from collections.abc import Sequence
 
-from rapport.commerce.v1.events_pb2 import OrderCancelled, OrderPaid, OrderPlaced, OrderRefunded, OrderShipped
+from rapport.commerce.v1.events_pb2 import (
+    OrderCancelled,
+    OrderDisputed,
+    OrderDisputeResolved,
+    OrderPaid,
+    OrderPlaced,
+    OrderRefunded,
+    OrderShipped,
+)
 from rapport.identity.v1.events_pb2 import UserUpdated
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,7 +21,16 @@ from services.support import messages, orders
 from services.support.people import People
 
 CHECKS = {
-    fact: check(fact.DESCRIPTOR) for fact in (OrderPlaced, OrderPaid, OrderShipped, OrderRefunded, OrderCancelled)
+    fact: check(fact.DESCRIPTOR)
+    for fact in (
+        OrderPlaced,
+        OrderPaid,
+        OrderShipped,
+        OrderRefunded,
+        OrderCancelled,
+        OrderDisputed,
+        OrderDisputeResolved,
+    )
 }
 
 
@@ -63,4 +80,22 @@ async def hear_order_cancelled(session: AsyncSession, event: OrderCancelled, abo
     await keep(session, event, about)
 
 
-SHOP = (hear_order_placed, hear_order_paid, hear_order_shipped, hear_order_refunded, hear_order_cancelled)
+@on(OrderDisputed, ingress=True)
+async def hear_order_disputed(session: AsyncSession, event: OrderDisputed, about: Arrival) -> None:
+    await keep(session, event, about)
+
+
+@on(OrderDisputeResolved, ingress=True)
+async def hear_dispute_resolved(session: AsyncSession, event: OrderDisputeResolved, about: Arrival) -> None:
+    await keep(session, event, about)
+
+
+SHOP = (
+    hear_order_placed,
+    hear_order_paid,
+    hear_order_shipped,
+    hear_order_refunded,
+    hear_order_cancelled,
+    hear_order_disputed,
+    hear_dispute_resolved,
+)

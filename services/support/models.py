@@ -125,6 +125,8 @@ class Order(Base):
     pay_time: Mapped[datetime | None]
     ship_time: Mapped[datetime | None]
     cancel_time: Mapped[datetime | None]
+    dispute_time: Mapped[datetime | None]
+    dispute_end_time: Mapped[datetime | None]
     update_time: Mapped[datetime]
 
     @property

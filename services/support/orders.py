@@ -8,7 +8,15 @@ from typing import TypeAlias
 from uuid import UUID
 
 from google.type.money_pb2 import Money
-from rapport.commerce.v1.events_pb2 import OrderCancelled, OrderPaid, OrderPlaced, OrderRefunded, OrderShipped
+from rapport.commerce.v1.events_pb2 import (
+    OrderCancelled,
+    OrderDisputed,
+    OrderDisputeResolved,
+    OrderPaid,
+    OrderPlaced,
+    OrderRefunded,
+    OrderShipped,
+)
 from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,7 +28,8 @@ from chassis.time import moment
 from services.support.models import Order
 from services.support.refusals import AmountInvalid, OrderNotFound, OrderNotOfUser, OrderUnknown
 
-Fact: TypeAlias = OrderPlaced | OrderPaid | OrderShipped | OrderRefunded | OrderCancelled
+Later: TypeAlias = OrderPaid | OrderShipped | OrderRefunded | OrderCancelled | OrderDisputed | OrderDisputeResolved
+Fact: TypeAlias = OrderPlaced | Later
 
 CURRENCY = re.compile("[A-Z]{3}")
 NANO = Decimal("1e-9")
@@ -67,7 +76,7 @@ async def known(session: AsyncSession, user: UUID, number: str) -> Order:
     return order
 
 
-def note(order: Order, fact: OrderPaid | OrderShipped | OrderRefunded | OrderCancelled, now: datetime) -> bool:
+def note(order: Order, fact: Later, now: datetime) -> bool:
     """Add a fact to its order, and tell whether it is news."""
     happened = moment(fact.event_time)
     match fact:
@@ -78,6 +87,10 @@ def note(order: Order, fact: OrderPaid | OrderShipped | OrderRefunded | OrderCan
             news, order.ship_time = order.ship_time is None, order.ship_time or happened
         case OrderCancelled():
             news, order.cancel_time = order.cancel_time is None, order.cancel_time or happened
+        case OrderDisputed():
+            news, order.dispute_time = order.dispute_time is None, order.dispute_time or happened
+        case OrderDisputeResolved():  # for good: the first decision counts
+            news, order.dispute_end_time = order.dispute_end_time is None, order.dispute_end_time or happened
         case OrderRefunded():  # says all that went back so far
             refunded = amount(fact.refunded, order.currency)
             news, order.refunded = refunded > order.refunded, max(refunded, order.refunded)

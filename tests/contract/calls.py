@@ -21,7 +21,7 @@ from tests.store import Registered, Store, user
 RULES = list(rules([file for files in CONTRACTS.values() for file in files]))
 AT_ONCE = 8
 LEAK = re.compile(r"Traceback|\w(Error|Exception)\b|\bat 0x|sqlalchemy|asyncpg|grpc\.|site-packages")
-SLUGS = ("categories", "articles", "policies", "orders")  # whose ids are not ours, and no UUIDs
+SLUGS = ("categories", "articles", "policies", "orders", "voucherOffers")  # whose ids are not ours, and no UUIDs
 JSON = {"content-type": "application/json"}
 Place = tuple[str, str]  # ("pointer", "/title"), or ("query", "pageSize")
 
@@ -147,6 +147,20 @@ def valid(rule: Rule, owner: str) -> bytes | None:
         "RefuseAdjustment": {"requestId": str(uuid4())},
         "CreateStatement": period | {"requestId": str(uuid4())},
         "PreviewStatement": period,
+        "UpdateVoucherOffer": {
+            "title": "A",
+            "points": "1",
+            "value": {"currencyCode": "USD", "units": "1"},
+            "daysValid": 1,
+        },
+        "CreateVoucher": {"voucherOffer": "voucherOffers/a", "requestId": str(uuid4())},
+        "LookUpVoucher": {"code": "none of ours"},
+        "UseVoucher": {"code": "none of ours", "requestId": str(uuid4())},
+        "VoidVoucher": {"requestId": str(uuid4())},
+        "ClaimReferral": {"code": "none of ours", "requestId": str(uuid4())},
+        "ApproveReview": {"requestId": str(uuid4())},
+        "RefuseReview": {"requestId": str(uuid4())},
+        "UpdateRewardRules": {"referrals": {"claimDays": 1}, "newsletter": {"guestDays": 30, "markMonths": 24}},
         "StateOrderEvent": {
             "requestId": str(uuid4()),
             "placed": order | {"total": {"currencyCode": "USD", "units": "1"}},

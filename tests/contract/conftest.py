@@ -14,7 +14,7 @@ from joserfc.jwk import OKPKey
 from rapport.commerce.v1 import commerce_pb2
 from rapport.holder.v1 import holder_pb2
 from rapport.identity.v1 import identity_pb2
-from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2
+from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2, rewards_pb2
 from rapport.privacy.v1 import privacy_pb2
 from rapport.support.v1 import support_pb2
 
@@ -44,6 +44,7 @@ SERVED: Mapping[str, tuple[FileDescriptor, ...]] = {
         ledger_pb2.DESCRIPTOR,
         programme_pb2.DESCRIPTOR,
         finance_pb2.DESCRIPTOR,
+        rewards_pb2.DESCRIPTOR,
         holder_pb2.DESCRIPTOR,
     ),
 }

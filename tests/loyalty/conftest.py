@@ -50,6 +50,7 @@ class Identity(IdentityServiceServicer):
 
     def __init__(self) -> None:
         self.addresses: dict[str, str] = {}
+        self.since: dict[str, datetime] = {}
         self.is_away = False
 
     async def GetUser(self, request: identity_pb.GetUserRequest, context: Any) -> identity_pb.User:
@@ -57,7 +58,10 @@ class Identity(IdentityServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         if request.name not in self.addresses:
             await context.abort(grpc.StatusCode.NOT_FOUND, "nobody")
-        return identity_pb.User(name=request.name, email=self.addresses[request.name])
+        since = self.since.get(request.name, datetime(2026, 7, 6, tzinfo=UTC))
+        return identity_pb.User(
+            name=request.name, email=self.addresses[request.name], create_time=timestamp(since)
+        )  # fmt: skip
 
 
 @dataclass
@@ -87,6 +91,7 @@ class World:
         """Somebody identity knows."""
         user = uuid4()
         self.identity.addresses[f"users/{user}"] = email or f"{user}@example.org"
+        self.identity.since[f"users/{user}"] = self.now()
         return user
 
     def as_(self, user: UUID, *roles: str) -> Metadata:

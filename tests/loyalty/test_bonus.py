@@ -1,9 +1,12 @@
 """The marks that remember a bonus: the vectors of the programme's specification, and its keys."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from services.loyalty.bonus import BonusKeysError, Keys
+from services.loyalty.keys import BonusKeysError, Keys
 from tests.loyalty.conftest import World
+from tests.loyalty.shopper import set_reward_rules
 
 # K = 00 01 .. 1f, campaign shop-eu/newsletter-500/v1: the first 16 bytes of the mark.
 VECTORS = [
@@ -37,9 +40,10 @@ async def test_a_mark_tells_neither_the_day_nor_the_account(world: World) -> Non
     columns = await world.ask_database(
         "SELECT column_name FROM information_schema.columns WHERE table_name = 'bonus_mark'"
     )
-    assert {one for (one,) in columns} == {"campaign", "key_version", "form", "mac", "create_time"}
-    [(month,)] = await world.ask_database("SELECT DISTINCT create_time FROM bonus_mark")
+    assert {one for (one,) in columns} == {"campaign", "key_version", "form", "mac", "create_time", "delete_time"}
+    [(month, end)] = await world.ask_database("SELECT DISTINCT create_time, delete_time FROM bonus_mark")
     assert (month.day, month.hour, month.minute) == (1, 0, 0)
+    assert (end.year, end.month, end.day, end.hour) == (month.year + 2, month.month, 1, 0)
 
 
 async def test_every_key_that_lives_is_asked_and_the_last_one_marks(world: World) -> None:
@@ -50,14 +54,30 @@ async def test_every_key_that_lives_is_asked_and_the_last_one_marks(world: World
     assert await world.ask_database("SELECT DISTINCT key_version FROM bonus_mark ORDER BY 1") == [(1,), (7,)]
 
 
-async def test_a_mark_ends_when_the_stores_schedule_says(world: World) -> None:  # N7
+async def test_a_mark_ends_two_years_after_it_was_made(world: World) -> None:  # N7
     await world.subscribe("ada@example.org", world.person("ada@example.org"))
-    world.advance(days=330)
+    world.advance(days=724)  # to 2028-06-29; it ends with the month
     await world.settle()
     assert await marks(world) != {}
-    world.advance(days=66)
+    world.advance(days=2)
     await world.settle()
     assert await marks(world) == {}
+    told = await world.subscribe("ada@example.org", world.person("ada@example.org"))
+    assert told.bonus_points == 500
+
+
+async def test_a_mark_ends_two_years_after_its_campaign_where_that_ends(world: World) -> None:  # N7
+    await world.subscribe("ada@example.org", world.person("ada@example.org"))
+    await set_reward_rules(world, end=datetime(2027, 1, 31, tzinfo=UTC), mark_months=13)
+    [(end,)] = await world.ask_database("SELECT DISTINCT delete_time FROM bonus_mark")
+    assert end == datetime(2028, 2, 29, tzinfo=UTC)
+    await world.subscribe("bo@example.org", world.person("bo@example.org"))
+    assert await world.ask_database("SELECT DISTINCT delete_time FROM bonus_mark") == [(end,)]
+
+
+async def test_a_destroyed_key_has_forgotten_whom_it_marked(world: World) -> None:  # N7
+    await world.subscribe("ada@example.org", world.person("ada@example.org"))
+    await world.ask_database("UPDATE bonus_mark SET key_version = 2")  # a version that is destroyed
     told = await world.subscribe("ada@example.org", world.person("ada@example.org"))
     assert told.bonus_points == 500
 

@@ -5,6 +5,7 @@ from rapport.loyalty.v1 import loyalty_pb2 as pb
 from rapport.loyalty.v1.events_pb2 import PointsEarned, SubscriptionConfirmed, SubscriptionEnded
 
 from tests.loyalty.conftest import World
+from tests.loyalty.shopper import set_reward_rules
 from tests.world import refused
 
 S = pb.Subscription
@@ -145,6 +146,17 @@ async def test_a_guest_who_registers_too_late_gets_the_newsletter_only(world: Wo
         "ada@example.org", ada
     )  # nothing was paid yet, so asking as a member still is worth it
     assert again.bonus == S.GRANTED
+
+
+async def test_how_long_a_guest_has_is_the_stores_to_say(world: World) -> None:
+    await set_reward_rules(world, guest_days=3)
+    await world.subscribe("ada@example.org")
+    await world.subscribe("bo@example.org")
+    await set_reward_rules(world, guest_days=1)  # which moves no promise that was given
+    world.advance(days=2, hours=23)
+    assert await world.balance(await world.registers("ada@example.org")) == (500, 0)
+    world.advance(hours=1)
+    assert await world.balance(await world.registers("bo@example.org")) == (0, 0)
 
 
 async def test_a_guest_who_registers_before_confirming_gets_the_bonus_at_once(world: World) -> None:

@@ -9,7 +9,7 @@ from rapport.loyalty.v1.events_pb2 import LedgerSealed
 from sqlalchemy import text
 
 from chassis.telemetry import REGISTRY
-from services.loyalty.ledger import chain, watch
+from services.loyalty.ledger import chain, seal, watch
 from tests.loyalty.conftest import OPERATOR, World
 from tests.loyalty.ledger import Till
 
@@ -100,13 +100,13 @@ async def test_a_look_reads_no_more_than_what_is_new(world: World, monkeypatch: 
     for _ in range(5):
         await till.earn(1)
     read: list[int] = []
-    line = chain.line
+    line = seal.line
 
     def counted(row: Any, *parts: Any) -> bytes:
         read.append(row.seq)
         return line(row, *parts)
 
-    monkeypatch.setattr(chain, "line", counted)
+    monkeypatch.setattr("services.loyalty.ledger.chain.line", counted)
     assert await look(world) == 0
     assert len(read) == 5
     await Till.of(world).earn(1)

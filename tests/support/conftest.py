@@ -167,6 +167,14 @@ class Shop:
     def shipped(self, user: UUID, number: str = "1001") -> facts.OrderShipped:
         return facts.OrderShipped(**self.about(user, number))
 
+    def disputed(self, user: UUID, number: str = "1001") -> facts.OrderDisputed:
+        return facts.OrderDisputed(**self.about(user, number))
+
+    def resolved(
+        self, user: UUID, outcome: "facts.OrderDisputeResolved.Outcome.ValueType", number: str = "1001"
+    ) -> facts.OrderDisputeResolved:
+        return facts.OrderDisputeResolved(**self.about(user, number), outcome=outcome)
+
     def cancelled(self, user: UUID, number: str = "1001") -> facts.OrderCancelled:
         return facts.OrderCancelled(**self.about(user, number))
 

@@ -11,7 +11,9 @@ import grpc
 import pytest
 import yaml
 from rapport.loyalty.v1 import loyalty_pb2 as loyalty_pb
+from rapport.loyalty.v1 import rewards_pb2 as rewards_pb
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
+from rapport.loyalty.v1.rewards_pb2_grpc import RewardsServiceStub
 from rapport.privacy.v1 import privacy_pb2 as privacy_pb
 from rapport.privacy.v1.privacy_pb2_grpc import PrivacyServiceStub
 from rapport.support.v1 import support_pb2 as pb
@@ -164,7 +166,29 @@ async def test_an_article_that_was_taken_out_goes(channels: dict[str, grpc.aio.C
         await SupportServiceStub(channels["support"]).GetArticle(pb.GetArticleRequest(name=name))
 
 
+async def test_vouchers_come_and_go_with_their_list_and_the_rules_of_rewards_change(
+    channels: dict[str, grpc.aio.Channel], folder: Path
+) -> None:
+    await bring_in(folder, channels)
+    edit(folder, "vouchers.yaml", lambda said: said["offers"].pop())
+    edit(folder, "vouchers.yaml", lambda said: said["offers"][0].update(points=900))
+    edit(folder, "rewards.yaml", lambda said: said["newsletter"].update(guest_days=14))
+    said: list[str] = []
+    await bring_in(folder, channels, said.append)
+    assert said == ["rules of rewards: newsletter", "voucherOffers/ten-off: points", "voucherOffers/fifty-off: goes"]
+    rewards = RewardsServiceStub(channels["loyalty"])
+    [offer] = (await rewards.ListVoucherOffers(rewards_pb.ListVoucherOffersRequest())).voucher_offers
+    assert (offer.name, offer.points, offer.value.units) == ("voucherOffers/ten-off", 900, 10)
+    rules = await rewards.GetRewardRules(rewards_pb.GetRewardRulesRequest())
+    assert (rules.newsletter.guest_days, len(rules.limits), rules.version) == (14, 7, 3)
+
+
 MISTAKES = [
+    (
+        "vouchers.yaml was refused",
+        "vouchers.yaml",
+        "offers: [{slug: a, title: A, points: 1, days_valid: 1, value: {}}]",
+    ),
     ("points.yaml is no store data", "points.yaml", "a: 1"),
     ("programme.yaml is no YAML", "programme.yaml", "a: ["),
     ("programme.yaml holds no store data", "programme.yaml", "- a"),

@@ -45,6 +45,19 @@ async def test_every_fact_is_published_to_whoever_listens(shop: Shop, sessions: 
     assert await stated(sessions, facts.OrderCancelled) == [shop.cancelled(ADA)]
 
 
+async def test_a_dispute_is_told_once_and_decided_once(shop: Shop, sessions: Sessions) -> None:
+    await shop.place(ADA)
+    won, lost = facts.OrderDisputeResolved.WON, facts.OrderDisputeResolved.LOST
+    for _ in range(2):
+        await shop.tell(disputed=shop.disputed(ADA))
+    for outcome in (won, lost, won):
+        await shop.tell(dispute_resolved=shop.resolved(ADA, outcome))
+    assert await stated(sessions, facts.OrderDisputed) == [shop.disputed(ADA)]
+    assert await stated(sessions, facts.OrderDisputeResolved) == [shop.resolved(ADA, won)]
+    with refused("INVALID_FIELD"):
+        await shop.tell(dispute_resolved=facts.OrderDisputeResolved(**shop.about(ADA, "1001")))
+
+
 async def test_amounts_are_exact(support: SupportServiceStub, shop: Shop, as_: As) -> None:
     placed = shop.placed(ADA)
     placed.total.CopyFrom(Money(currency_code="EUR", units=9_223_372_036_854_775_807, nanos=999_999_999))

@@ -47,6 +47,12 @@ class Lot:
     absorbed: int = 0
     removed: int = 0
     clawed: int = 0
+    wait_time: datetime | None = None
+
+    @property
+    def ready_time(self) -> datetime:
+        """Until when what is pending waits."""
+        return self.wait_time or self.available_time
 
     @property
     def burn(self) -> tuple[int, datetime, datetime, int]:
@@ -221,6 +227,7 @@ class Book:
     entries: list[Entry] = field(default_factory=list)
     new_holds: list[Hold] = field(default_factory=list)
     new_substitutions: list[Substitution] = field(default_factory=list)
+    retimed: list[Lot] = field(default_factory=list)
 
     def write(self, entry: Entry) -> Entry:
         """Take an operation into the journal, once all its moves are made."""

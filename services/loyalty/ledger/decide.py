@@ -12,14 +12,14 @@ from uuid import UUID
 from chassis.outbox import uuid7
 from chassis.personal_data import restrict
 from chassis.refusal import Refusal, RequestIdReused, Violation
-from services.loyalty.ledger import due, earnings, holds, redemptions, transfers
+from services.loyalty.ledger import due, earnings, freezing, holds, redemptions, transfers
 from services.loyalty.ledger.book import Account, Book, Entry
 from services.loyalty.ledger.requests import (
-    Activate,
     Adjust,
     Capture,
     Catch,
     Earn,
+    Freeze,
     PlaceHold,
     Redeem,
     Refund,
@@ -27,6 +27,7 @@ from services.loyalty.ledger.requests import (
     Request,
     Reverse,
     Settle,
+    Thaw,
     Transfer,
     Whose,
 )
@@ -35,7 +36,6 @@ from services.loyalty.refusals import AccountClosed, refused_again
 Decision = Callable[[Book, Account, Any], Entry]
 DECISIONS: dict[type[Request], Decision] = {
     Earn: earnings.earn,
-    Activate: due.activate_earlier,
     Reverse: earnings.reverse,
     Redeem: redemptions.redeem,
     Refund: redemptions.refund,
@@ -44,6 +44,8 @@ DECISIONS: dict[type[Request], Decision] = {
     Release: holds.release,
     Adjust: transfers.adjust,
     Transfer: transfers.transfer,
+    Freeze: freezing.freeze,
+    Thaw: freezing.thaw,
     Settle: transfers.settle,
     Catch: due.catch,
 }

@@ -9,9 +9,8 @@ from datetime import datetime
 from chassis.outbox import uuid7
 from services.loyalty.ledger import lots
 from services.loyalty.ledger.book import Account, Book, Entry, Hold, Lot
-from services.loyalty.ledger.requests import Activate, Catch
+from services.loyalty.ledger.requests import Catch
 from services.loyalty.models import HoldState, Kind, Place
-from services.loyalty.refusals import MovementNotFound
 
 
 def catch(book: Book, account: Account, request: Catch) -> Entry:
@@ -39,14 +38,14 @@ def earliest(book: Book, account: Account) -> datetime | None:
     times = [hold.expire_time for hold in book.holds_of(account)]
     for lot in book.lots_of(account):
         if lot.pending:
-            times.append(lot.available_time)
+            times.append(lot.ready_time)
         if lot.open and lot.expire_time is not None:
             times.append(lot.expire_time)
     return min(times, default=None)
 
 
 def activate(book: Book, account: Account, instant: datetime) -> None:
-    ready = [lot for lot in book.lots_of(account) if lot.pending and lot.available_time <= instant]
+    ready = [lot for lot in book.lots_of(account) if lot.pending and lot.ready_time <= instant]
     if not ready:
         return
     entry = Entry(uuid7(), account, Kind.ACTIVATE, None, instant, book.now)
@@ -54,18 +53,6 @@ def activate(book: Book, account: Account, instant: datetime) -> None:
         entry.settle_arrears(lot, Place.PENDING)
         entry.move(lot, Place.PENDING, Place.OPEN, lot.pending)
     book.write(entry)
-
-
-def activate_earlier(book: Book, account: Account, request: Activate) -> Entry:
-    """Let points be spent for which more had to happen than that time went by."""
-    lot = book.lots.get(request.operation)
-    if lot is None or lot.account_id != account.id:
-        raise MovementNotFound("This account has no such movement that earned points.")
-    effective = min(request.effective or book.now, book.now)
-    entry = Entry(uuid7(), account, request.kind, None, effective, book.now, about=request.operation)
-    entry.settle_arrears(lot, Place.PENDING)
-    entry.move(lot, Place.PENDING, Place.OPEN, lot.pending)
-    return book.write(entry)
 
 
 def end_hold(book: Book, account: Account, hold: Hold) -> None:

@@ -29,7 +29,8 @@ MOVED: dict[Kind, tuple[type[Any], Callable[[Entry], int]]] = {
     Kind.TRANSFER_OUT: (events.PointsTransferred, lambda one: -one.amount),
     Kind.TRANSFER_IN: (events.PointsTransferred, lambda one: -one.amount),
 }
-SILENT = (Kind.FORFEIT, Kind.WRITE_OFF)  # of an erasure, which states itself
+# Of an erasure, and of a dispute: both state themselves.
+SILENT = (Kind.FORFEIT, Kind.WRITE_OFF, Kind.DISPUTE)
 
 
 def fact_of(entry: Entry) -> Message | None:

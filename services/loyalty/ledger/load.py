@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.personal_data import restrict
 from services.loyalty.ledger.book import NEVER, Account, Book, Entry, Hold, Lot, Redemption, Slice, Substitution
-from services.loyalty.ledger.requests import Activate, Capture, Refund, Release, Request, Reverse, Settle
+from services.loyalty.ledger.requests import Capture, Freeze, Refund, Release, Request, Reverse, Settle, Thaw
 from services.loyalty.models import Hold as HoldRow
 from services.loyalty.models import HoldState, Kind, LotMove, Operation, Place, Refunded
 from services.loyalty.models import Substitution as SubstitutionRow
@@ -34,7 +34,7 @@ JOIN operation USING (scope, key)
 """)
 LOT_COLUMNS = (
     "id, seq, account_id, operation_id, parent_id, origin, rule, priority, available_time, expire_time, amount,"
-    " pending, open, held, spent, expired, reversed, absorbed, removed, clawed"
+    " pending, open, held, spent, expired, reversed, absorbed, removed, clawed, wait_time"
 )
 FIRST_LOTS = text(f"""
 SELECT first.* FROM unnest(CAST(:accounts AS uuid[])) AS asked (id) CROSS JOIN LATERAL (
@@ -44,7 +44,7 @@ SELECT first.* FROM unnest(CAST(:accounts AS uuid[])) AS asked (id) CROSS JOIN L
 """)  # noqa: S608
 WAITING_LOTS = text(f"""
 SELECT {LOT_COLUMNS} FROM lot WHERE account_id = ANY(CAST(:accounts AS uuid[])) AND pending > 0
-    AND available_time <= :by
+    AND coalesce(wait_time, available_time) <= :by
 """)  # noqa: S608
 ENDED_LOTS = text(f"""
 SELECT {LOT_COLUMNS} FROM lot WHERE account_id = ANY(CAST(:accounts AS uuid[])) AND open > 0 AND expire_time <= :by
@@ -73,8 +73,7 @@ async def load(
     await load_due(session, book, due, now)
     await load_holds(session, book, [one.hold for one in asked if isinstance(one, Capture | Release)], due, settled)
     await load_redemptions(session, book, [one.operation for one in asked if isinstance(one, Refund)])
-    await load_reversed(session, book, [one.operation for one in asked if isinstance(one, Reverse)])
-    await load_substitutions(session, book, [one.operation for one in asked if isinstance(one, Activate)])
+    await load_reversed(session, book, [one.operation for one in asked if isinstance(one, Reverse | Freeze | Thaw)])
     spending = {account for account, request in requests if request.takes and account is not None}
     await load_first(session, book, spending - settled, depth)
     await load_first(session, book, settled & book.accounts.keys(), ALL)

@@ -12,7 +12,7 @@ from services.loyalty.terms import Term
 
 PRIORITY = 100
 BY_REQUEST_ID = "request"  # the scope of what callers ask; a fact may be told again with another time, a request not
-SOMEDAY = datetime(9999, 12, 31, tzinfo=UTC)
+SOMEDAY = datetime(9999, 12, 31, tzinfo=UTC)  # no clock comes to it: until somebody says so
 # What is said elsewhere, or follows from the rules of when it was done.
 HIDDEN = frozenset(
     {"account", "to", "scope", "key", "effective", "kind", "order_number", "programme_version", "heeds"}
@@ -97,14 +97,6 @@ class Earn(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Activate(Request):
-    """Let be spent what an operation earned for something that had still to happen: until then it waits `SOMEDAY`."""
-
-    operation: UUID
-    kind: Kind = Kind.ACTIVATE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Redeem(Request):
     points: int
     kind: Kind = Kind.REDEEM
@@ -169,6 +161,23 @@ class Transfer(Request):
     def asked(self) -> dict[str, Any]:
         said = Request.asked(self)
         return said | {"destination": str(self.to)} if isinstance(self.to, UUID) else said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freeze(Request):
+    """Have what is left of an earning wait, until it is thawed."""
+
+    operation: UUID
+    kind: Kind = Kind.DISPUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thaw(Request):
+    """Have what waits of an earning wait until that time only, or no more."""
+
+    operation: UUID
+    available_time: datetime
+    kind: Kind = Kind.ACTIVATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

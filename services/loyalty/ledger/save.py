@@ -35,7 +35,7 @@ ON CONFLICT (operation_id) DO UPDATE SET points = excluded.points
 DUE_TIME = text("""
 UPDATE account SET due_time = (
     SELECT min(at) FROM (
-        SELECT min(available_time) FROM lot WHERE account_id = account.id AND pending > 0
+        SELECT min(coalesce(wait_time, available_time)) FROM lot WHERE account_id = account.id AND pending > 0
         UNION ALL SELECT min(expire_time) FROM lot WHERE account_id = account.id AND open > 0
         UNION ALL SELECT min(expire_time) FROM hold WHERE account_id = account.id AND state = 'OPEN'
     ) AS next (at)
@@ -56,6 +56,7 @@ async def save(session: AsyncSession, book: Book) -> None:
     await rows.insert(session, Lot, LOT, [fields(lot, LOT) for one in book.entries for lot in one.brought])
     touched = moved | {lot.id: lot for lot in book.lots.values() if lot.clawed and lot.id not in new}
     await rows.update(session, Lot, ("id", *PLACES), [fields(one, ("id", *PLACES)) for one in touched.values()])
+    await rows.update(session, Lot, ("id", "wait_time"), [(one.id, one.wait_time) for one in book.retimed])
     await rows.insert(session, LotMove, MOVE, [row for one in book.entries for row in moves(one)])
     await save_holds(session, book)
     await save_returns(session, book)

@@ -53,6 +53,7 @@ class Kind(StrEnum):
     REFERRAL = "REFERRAL"
     CAMPAIGN = "CAMPAIGN"
     VOUCHER = "VOUCHER"
+    DISPUTE = "DISPUTE"
 
 
 class Origin(StrEnum):
@@ -194,6 +195,8 @@ class Lot(Base):
     absorbed: Mapped[int]
     removed: Mapped[int]
     clawed: Mapped[int]  # how many were asked back, whoever paid for it
+    # Until when what is pending waits, where somebody said otherwise than `available_time`, which is sealed.
+    wait_time: Mapped[datetime | None]
 
     __table_args__ = (
         CheckConstraint(

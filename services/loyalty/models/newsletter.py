@@ -31,6 +31,8 @@ class Bonus(StrEnum):
     GRANTED = "GRANTED"
     ALREADY_GRANTED = "ALREADY_GRANTED"
     CLAIM_WAITING = "CLAIM_WAITING"
+    IN_REVIEW = "IN_REVIEW"
+    DENIED = "DENIED"
 
 
 class OptIn(Base):
@@ -81,6 +83,7 @@ class BonusMark(Base):
     mac: Mapped[bytes] = unlinked(
         MARK, "only who holds the key and is told the address can tell whether it is there", primary_key=True
     )
-    create_time: Mapped[datetime] = mapped_column(index=True)  # the month: more would tell which movement it goes with
+    create_time: Mapped[datetime]  # the month: more would tell which movement it goes with
+    delete_time: Mapped[datetime] = mapped_column(index=True)
 
     __table_args__ = (CheckConstraint("form IN ('exact', 'canonical')", "form"),)

@@ -13,7 +13,7 @@ from chassis.pages import Pages
 from chassis.rpc import Context
 from chassis.time import Clock, moment
 from services.loyalty import addresses, points, programme, standings, subscriptions
-from services.loyalty.bonus import Keys
+from services.loyalty.keys import Keys
 from services.loyalty.ledger.movements import movements
 from services.loyalty.ledger.verify import verify
 from services.loyalty.people import People

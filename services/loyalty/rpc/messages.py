@@ -115,7 +115,7 @@ def lot_message(user: UUID, lot: Lot) -> ledger_pb2.Lot:
         open=lot.open,
         pending=lot.pending,
         held=lot.held,
-        available_time=None if lot.available_time == SOMEDAY else timestamp(lot.available_time),
+        available_time=None if lot.available_time >= SOMEDAY else timestamp(lot.wait_time or lot.available_time),
         expire_time=optional(lot.expire_time),
         priority=lot.priority,
     )

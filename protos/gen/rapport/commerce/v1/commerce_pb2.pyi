@@ -27,6 +27,8 @@ class StateOrderEventRequest(_message.Message):
     SHIPPED_FIELD_NUMBER: _builtins.int
     REFUNDED_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
+    DISPUTE_RESOLVED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     @_builtins.property
     def placed(self) -> _events_pb2.OrderPlaced: ...
@@ -38,6 +40,10 @@ class StateOrderEventRequest(_message.Message):
     def refunded(self) -> _events_pb2.OrderRefunded: ...
     @_builtins.property
     def cancelled(self) -> _events_pb2.OrderCancelled: ...
+    @_builtins.property
+    def disputed(self) -> _events_pb2.OrderDisputed: ...
+    @_builtins.property
+    def dispute_resolved(self) -> _events_pb2.OrderDisputeResolved: ...
     def __init__(
         self,
         *,
@@ -47,12 +53,14 @@ class StateOrderEventRequest(_message.Message):
         shipped: _events_pb2.OrderShipped | None = ...,
         refunded: _events_pb2.OrderRefunded | None = ...,
         cancelled: _events_pb2.OrderCancelled | None = ...,
+        disputed: _events_pb2.OrderDisputed | None = ...,
+        dispute_resolved: _events_pb2.OrderDisputeResolved | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "event", b"event", "paid", b"paid", "placed", b"placed", "refunded", b"refunded", "shipped", b"shipped"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "dispute_resolved", b"dispute_resolved", "disputed", b"disputed", "event", b"event", "paid", b"paid", "placed", b"placed", "refunded", b"refunded", "shipped", b"shipped"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "event", b"event", "paid", b"paid", "placed", b"placed", "refunded", b"refunded", "request_id", b"request_id", "shipped", b"shipped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "dispute_resolved", b"dispute_resolved", "disputed", b"disputed", "event", b"event", "paid", b"paid", "placed", b"placed", "refunded", b"refunded", "request_id", b"request_id", "shipped", b"shipped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["placed", "paid", "shipped", "refunded", "cancelled"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["placed", "paid", "shipped", "refunded", "cancelled", "disputed", "dispute_resolved"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

@@ -74,6 +74,26 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """State a period that has ended."""
     PERIOD_NOT_NEXT: _ErrorReason.ValueType  # 35
     """Begin where the last statement ended: `start_time` says when that was."""
+    OFFER_NOT_FOUND: _ErrorReason.ValueType  # 40
+    """There is no such voucher to buy: ListVoucherOffers names them."""
+    OFFER_SOLD_OUT: _ErrorReason.ValueType  # 41
+    """All of them are sold."""
+    VOUCHER_NOT_FOUND: _ErrorReason.ValueType  # 42
+    """There is no voucher of that code or name, or its person was erased."""
+    VOUCHER_ENDED: _ErrorReason.ValueType  # 43
+    """The voucher is used, voided or over; `state` says which."""
+    REFERRAL_CODE_UNKNOWN: _ErrorReason.ValueType  # 44
+    """Nobody has that code: ask who gave it."""
+    REFERRAL_CLOSED: _ErrorReason.ValueType  # 45
+    """Only who registered a short while ago, and has not ordered yet, can say who brought them."""
+    REFERRAL_CLAIMED: _ErrorReason.ValueType  # 46
+    """This person, or this mailbox, said who brought them before."""
+    REFERRAL_OF_SELF: _ErrorReason.ValueType  # 47
+    """Nobody brings themself."""
+    REVIEW_NOT_OPEN: _ErrorReason.ValueType  # 48
+    """There is no such review, or it is decided."""
+    LIMIT_REACHED: _ErrorReason.ValueType  # 49
+    """That comes too often just now."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -129,4 +149,24 @@ PERIOD_OPEN: ErrorReason.ValueType  # 34
 """State a period that has ended."""
 PERIOD_NOT_NEXT: ErrorReason.ValueType  # 35
 """Begin where the last statement ended: `start_time` says when that was."""
+OFFER_NOT_FOUND: ErrorReason.ValueType  # 40
+"""There is no such voucher to buy: ListVoucherOffers names them."""
+OFFER_SOLD_OUT: ErrorReason.ValueType  # 41
+"""All of them are sold."""
+VOUCHER_NOT_FOUND: ErrorReason.ValueType  # 42
+"""There is no voucher of that code or name, or its person was erased."""
+VOUCHER_ENDED: ErrorReason.ValueType  # 43
+"""The voucher is used, voided or over; `state` says which."""
+REFERRAL_CODE_UNKNOWN: ErrorReason.ValueType  # 44
+"""Nobody has that code: ask who gave it."""
+REFERRAL_CLOSED: ErrorReason.ValueType  # 45
+"""Only who registered a short while ago, and has not ordered yet, can say who brought them."""
+REFERRAL_CLAIMED: ErrorReason.ValueType  # 46
+"""This person, or this mailbox, said who brought them before."""
+REFERRAL_OF_SELF: ErrorReason.ValueType  # 47
+"""Nobody brings themself."""
+REVIEW_NOT_OPEN: ErrorReason.ValueType  # 48
+"""There is no such review, or it is decided."""
+LIMIT_REACHED: ErrorReason.ValueType  # 49
+"""That comes too often just now."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

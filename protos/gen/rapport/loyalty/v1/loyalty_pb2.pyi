@@ -80,6 +80,10 @@ class Subscription(_message.Message):
         """Given before, to this person or this address."""
         CLAIM_WAITING: Subscription._Bonus.ValueType  # 3
         """A guest's: register with the same address within the claim window."""
+        IN_REVIEW: Subscription._Bonus.ValueType  # 4
+        """Somebody decides about it first; until then its points wait."""
+        DENIED: Subscription._Bonus.ValueType  # 5
+        """Not given."""
 
     class Bonus(_Bonus, metaclass=_BonusEnumTypeWrapper): ...
     BONUS_UNSPECIFIED: Subscription.Bonus.ValueType  # 0
@@ -88,6 +92,10 @@ class Subscription(_message.Message):
     """Given before, to this person or this address."""
     CLAIM_WAITING: Subscription.Bonus.ValueType  # 3
     """A guest's: register with the same address within the claim window."""
+    IN_REVIEW: Subscription.Bonus.ValueType  # 4
+    """Somebody decides about it first; until then its points wait."""
+    DENIED: Subscription.Bonus.ValueType  # 5
+    """Not given."""
 
     NAME_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
@@ -231,6 +239,8 @@ class Movement(_message.Message):
         CAMPAIGN: Movement._Kind.ValueType  # 20
         VOUCHER: Movement._Kind.ValueType  # 21
         """Spent on a voucher."""
+        DISPUTE: Movement._Kind.ValueType  # 40
+        """The order that earned them is disputed: they wait until that is decided."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     KIND_UNSPECIFIED: Movement.Kind.ValueType  # 0
@@ -263,6 +273,8 @@ class Movement(_message.Message):
     CAMPAIGN: Movement.Kind.ValueType  # 20
     VOUCHER: Movement.Kind.ValueType  # 21
     """Spent on a voucher."""
+    DISPUTE: Movement.Kind.ValueType  # 40
+    """The order that earned them is disputed: they wait until that is decided."""
 
     NAME_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
