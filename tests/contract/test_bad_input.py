@@ -219,6 +219,7 @@ async def test_a_stale_etag_is_refused_on_every_route_that_takes_one(
 IN_LEDGER = {
     "EarnPoints": "points",
     "RedeemPoints": "points",
+    "EarnFromCampaign": "points",
     "CreateHold": "lasts",
     "CaptureHold": "final",
     "RefundPoints": "points",
@@ -259,6 +260,7 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
     claim = {"kind": "CLAIM", "title": "A", "body": "B", "order": bought}
     points, hold, earned, spent = await wallet(callers, owner)
     back = {"points": "1", "policy": "WITHIN_BALANCE"}
+    gift = {"points": "1", "campaign": "thank-you"}
     over = {"points": "1", "destination": f"{user()}/pointsAccount"}
     asked: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "BeginRegistration": ("", {"email": mail}, {"email": f"a{mail}"}),
@@ -276,6 +278,7 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
         ),
         "EarnPoints": ("", {"points": "1"}, {"points": "2"}),
         "RedeemPoints": ("", {"points": "1"}, {"points": "2"}),
+        "EarnFromCampaign": ("", gift, gift | {"points": "2"}),
         "CreateHold": ("", {"points": "1"}, {"points": "1", "lasts": "60s"}),
         "CaptureHold": (f"{hold}:capture", {"points": "1"}, {"points": "1", "final": True}),
         "RefundPoints": (f"{spent}:refund", {"points": "1"}, {"points": "2"}),

@@ -6,10 +6,12 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
+from grpc.aio import AioRpcError
 from rapport.loyalty.v1 import ledger_pb2 as ledger_pb
 from rapport.loyalty.v1 import loyalty_pb2 as pb
 from rapport.loyalty.v1 import programme_pb2 as programme_pb
 
+from chassis.refusal import refused as refusal
 from services.loyalty import campaigns, orders
 from services.loyalty.orders import Fact
 from tests.loyalty.conftest import OPERATOR, World
@@ -189,6 +191,15 @@ async def test_many_at_once_never_draw_more_than_there_is(world: World) -> None:
     assert sorted(await asyncio.gather(*there)) == [*[0] * 8, 10, 30, 30, 30]
     assert await use(world) == (100, 0)
     assert (await world.books()).balanced
+
+
+async def test_one_request_for_two_people_at_once_draws_for_one(world: World) -> None:
+    await world.set_rules(campaigns=[DRAW])
+    people, key = [world.person(), world.person()], str(uuid4())
+    told = await asyncio.gather(*(draw(world, one, 30, key=key) for one in people), return_exceptions=True)
+    assert sum(isinstance(one, pb.Movement) for one in told) == 1
+    assert [refusal(one).reason for one in told if isinstance(one, AioRpcError)] == ["REQUEST_ID_REUSED"]
+    assert await use(world) == (30, 70)
 
 
 async def paying(call: object) -> int:

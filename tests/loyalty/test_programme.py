@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 from rapport.loyalty.v1 import loyalty_pb2 as pb
 
@@ -52,3 +53,53 @@ async def test_only_an_admin_changes_the_rules(world: World) -> None:
     with refused("SIGN_IN_NEEDED"):
         await world.stub.UpdateProgramme(request)
     assert (await world.stub.UpdateProgramme(request, metadata=OPERATOR)).version == 2
+
+
+BASE = {"id": "base", "points_per_unit": 1}
+TIERS = [{"id": "basic"}, {"id": "silver", "qualifying_points": 500}]
+MISFITS: list[tuple[str, dict[str, Any]]] = [
+    ("time_zone", {"time_zone": "Mars/Olympus"}),
+    ("earn_rules[0]", {"earn_rules": [{"id": "nothing"}]}),
+    ("earn_rules[0].id", {"earn_rules": [BASE | {"id": "Not A Word"}]}),
+    ("earn_rules[1].id", {"earn_rules": [BASE, BASE]}),
+    ("campaigns[0].id", {"earn_rules": [BASE], "campaigns": [{"id": "base"}]}),
+    ("earn_rules[0].tiers", {"earn_rules": [BASE | {"tiers": ["gold"]}], "tier_ladder": {"tiers": TIERS}}),
+    ("earn_rules[0].campaign", {"earn_rules": [BASE | {"campaign": "none"}]}),
+    ("earn_rules[0].points_per_unit", {"earn_rules": [BASE | {"points_per_unit": -1}]}),
+    ("campaigns[0].end_time", {"campaigns": [{"id": "c", "start_time": "2026-07-02T00:00:00Z",
+                                              "end_time": "2026-07-02T00:00:00Z"}]}),
+    ("caps[0].rules", {"caps": [{"id": "c", "period": "DAY", "points": 1, "rules": ["none"]}]}),
+    ("caps[0].period", {"caps": [{"id": "c", "points": 1}]}),
+    ("tier_ladder.tiers[0].qualifying_points", {"tier_ladder": {"tiers": [TIERS[1]]}}),
+    ("tier_ladder.tiers", {"tier_ladder": {"tiers": [TIERS[0], TIERS[1], TIERS[1] | {"id": "gold"}]}}),
+    ("tier_ladder.period_months", {"tier_ladder": {"tiers": TIERS, "period_months": 5}}),
+    ("refund_grace_days", {"refund_grace_days": 366}),
+]  # fmt: skip
+
+
+async def test_rules_that_do_not_fit_together_are_refused_by_field(world: World) -> None:
+    for field, terms in MISFITS:
+        with refused("INVALID_FIELD") as said:
+            await world.set_rules(**terms)
+        assert [one.field for one in said[0].violations] == [f"programme.{field}"], field
+    assert (await rules(world)).version == 1
+
+
+async def test_all_that_is_set_is_there_to_read_and_a_change_of_any_part_is_a_version(world: World) -> None:
+    terms: dict[str, Any] = {
+        "time_zone": "America/New_York",
+        "default_term": {"months": 12, "round_up_to": "MONTH"},
+        "earn_rules": [BASE | {"campaign": "c", "start_time": "2026-07-02T00:00:00Z", "priority": 0}],
+        "campaigns": [{"id": "c", "budget": 0, "when_short": "PARTIAL"}],
+        "caps": [{"id": "day", "period": "DAY", "points": 10}],
+        "tier_ladder": {"tiers": TIERS, "grace_days": 30},
+        "release": "SHIPPED",
+        "order_claw_back": "WITHIN_BALANCE",
+    }
+    told = await world.set_rules(**terms)
+    assert await rules(world) == told
+    assert told.earn_rules[0].HasField("priority")
+    assert told.campaigns[0].HasField("budget")
+    assert (await world.set_rules(**terms)).version == told.version
+    terms["tier_ladder"]["grace_days"] = 31
+    assert (await world.set_rules(**terms)).version == told.version + 1

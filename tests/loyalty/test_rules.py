@@ -15,6 +15,7 @@ from chassis.time import moment
 from services.loyalty.models import Programme
 from services.loyalty.rules import Member, Order, Rules, evaluate, hash_of
 from tests.loyalty.conftest import OPERATOR, World
+from tests.loyalty.test_erasure import erase
 from tests.loyalty.test_orders import about, paid, refunded
 
 BASE = {"id": "base", "points_per_unit": 1, "qualifying": True}
@@ -211,6 +212,17 @@ async def test_points_of_a_paid_order_wait_for_the_days_of_their_rule(world: Wor
     assert await world.balance(ada) == (0, 0)
     world.advance(hours=36)
     assert await world.balance(ada) == (50, 0)
+
+
+async def test_what_waits_for_an_order_of_somebody_erased_is_forfeited(world: World) -> None:
+    ada = world.person()
+    await world.set_rules(earn_rules=[BASE], release="SHIPPED")
+    await world.hears(paid(world, ada, 50))
+    await erase(world, ada)
+    await world.hears(OrderShipped(**about(world, ada, "1001")), refunded(world, ada, 20))
+    told = await world.books()
+    assert told.balanced, told.findings
+    assert (told.totals["pending"], told.totals["available"], told.totals["forfeited"]) == (0, 0, 50)
 
 
 async def test_a_cancelled_order_gives_back_what_waits(world: World) -> None:

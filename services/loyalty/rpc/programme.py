@@ -1,8 +1,11 @@
 """Tiers, what rules gave, and points from campaigns."""
 
+from uuid import UUID
+
 from rapport.loyalty.v1 import programme_pb2 as pb
 from rapport.loyalty.v1.loyalty_pb2 import Movement
 from rapport.loyalty.v1.programme_pb2_grpc import ProgrammeServiceServicer
+from sqlalchemy.exc import IntegrityError
 
 from chassis.database import Sessions
 from chassis.names import parse
@@ -11,6 +14,7 @@ from chassis.refusal import Refusal
 from chassis.rpc import Context
 from chassis.time import Clock
 from services.loyalty import campaigns, grants, limits, points, standings
+from services.loyalty.ledger.decide import Result
 from services.loyalty.rpc.counter import ACCOUNT, SCOPE, invalid, not_restricted, when
 from services.loyalty.rpc.messages import entry_message, grant_message, tier_message
 
@@ -45,6 +49,15 @@ class Programmes(ProgrammeServiceServicer):
 
     async def EarnFromCampaign(self, request: pb.EarnFromCampaignRequest, context: Context) -> Movement:
         user = parse(ACCOUNT, request.parent)
+        try:
+            result = await self.earn(user, request)
+        except IntegrityError:  # another process booked the same request for another account: now it is there
+            result = await self.earn(user, request)
+        if isinstance(result, Refusal):
+            raise result
+        return entry_message(user, result)
+
+    async def earn(self, user: UUID, request: pb.EarnFromCampaignRequest) -> Result:
         async with self.sessions() as session:
             await not_restricted(session, user)
             result = await campaigns.earn(
@@ -57,9 +70,7 @@ class Programmes(ProgrammeServiceServicer):
                 now=self.clock(),
             )
             await (session.rollback() if request.validate_only else session.commit())
-        if isinstance(result, Refusal):
-            raise result
-        return entry_message(user, result)
+        return result
 
     async def GetCampaignUse(self, request: pb.GetCampaignUseRequest, context: Context) -> pb.CampaignUse:
         campaign = parse("campaigns/{campaign:id}/use", request.name)
