@@ -47,10 +47,13 @@ async def earn(
         refusal=None if is_known else refusal(plan, given),
     )  # fmt: skip
     [result] = await post(session, [request], now=now)
-    if isinstance(result, Entry) and not result.is_replay and given is not None:
-        source = Source.request(held.account_id, key, now)
-        session.add(row_of(source, given, rules, result.id))
+    if given is None or not given.points:
+        return result
+    if isinstance(result, Entry) and not result.is_replay:
+        session.add(row_of(Source.request(held.account_id, key, now), given, rules, result.id))
         await session.flush()
+    else:  # somebody else asked under this key meanwhile: nothing was given here
+        await limits.give_back(session, {campaign: given.points})
     return result
 
 

@@ -56,7 +56,7 @@ async def test_only_an_admin_changes_the_rules(world: World) -> None:
 
 
 BASE = {"id": "base", "points_per_unit": 1}
-TIERS = [{"id": "basic"}, {"id": "silver", "qualifying_points": 500}]
+TIERS: list[dict[str, Any]] = [{"id": "basic"}, {"id": "silver", "qualifying_points": 500}]
 MISFITS: list[tuple[str, dict[str, Any]]] = [
     ("time_zone", {"time_zone": "Mars/Olympus"}),
     ("earn_rules[0]", {"earn_rules": [{"id": "nothing"}]}),
