@@ -14,11 +14,13 @@ from services.loyalty import limits
 from services.loyalty.ledger.post import post
 from services.loyalty.ledger.requests import Thaw
 from services.loyalty.limits import Limited
-from services.loyalty.models import Lot, Operation, Programme, Purchase, RuleGrant
+from services.loyalty.models import FrozenLot, Lot, Operation, Programme, Purchase, RuleGrant
 from services.loyalty.rules import PLAIN, Rate, Rules
 
 ORDER, REQUEST = "order", "request"
 EARNED, RELEASED = "commerce/order/earned", "commerce/order/released"
+# What a dispute has frozen is released after it.
+GOES = RuleGrant.operation_id.not_in(select(FrozenLot.lot_id))
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,13 @@ async def left_of(session: AsyncSession, rows: Sequence[RuleGrant]) -> dict[UUID
 
 
 async def accounts_to_release(session: AsyncSession, *, now: datetime, limit: int) -> Sequence[UUID]:
-    query = select(RuleGrant.account_id).where(RuleGrant.release_time <= now).distinct().limit(limit)
+    query = select(RuleGrant.account_id).where(RuleGrant.release_time <= now, GOES).distinct().limit(limit)
     return (await session.scalars(query)).all()
 
 
 async def release_due(session: AsyncSession, account_id: UUID, *, now: datetime) -> None:
     """Let be spent what has waited for its order long enough. The account is locked by the caller."""
-    waits = RuleGrant.account_id == account_id, RuleGrant.release_time <= now
+    waits = RuleGrant.account_id == account_id, RuleGrant.release_time <= now, GOES
     rows = (await session.scalars(select(RuleGrant).where(*waits).order_by(RuleGrant.seq))).all()
     ids = [row.operation_id for row in rows]
     pending = set(await session.scalars(select(Lot.id).where(Lot.id.in_(ids), Lot.pending > 0)))

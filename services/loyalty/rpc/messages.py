@@ -108,6 +108,7 @@ def hold_message(user: UUID, hold: Hold, *, now: datetime) -> ledger_pb2.Hold:
 
 
 def lot_message(user: UUID, lot: Lot) -> ledger_pb2.Lot:
+    ready = lot.wait_time or lot.available_time
     return ledger_pb2.Lot(
         name=f"users/{user}/pointsAccount/lots/{lot.id}",
         origin=pb.Origin.Value(lot.origin.value),
@@ -115,7 +116,7 @@ def lot_message(user: UUID, lot: Lot) -> ledger_pb2.Lot:
         open=lot.open,
         pending=lot.pending,
         held=lot.held,
-        available_time=None if lot.available_time >= SOMEDAY else timestamp(lot.wait_time or lot.available_time),
+        available_time=None if ready == SOMEDAY else timestamp(ready),
         expire_time=optional(lot.expire_time),
         priority=lot.priority,
     )

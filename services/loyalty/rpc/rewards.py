@@ -129,13 +129,12 @@ class Rewards(RewardsServiceServicer):
 
     async def ClaimReferral(self, request: pb.ClaimReferralRequest, context: Context) -> pb.Referral:
         user, now = parse("users/{user}", request.parent), self.clock()
-        async with self.sessions() as session:
-            referrer = await referrals.whose(session, request.code)
-        new, by = await self.person(user), await self.person(referrer)
         async with once(self.sessions, request, now=now) as call:
             if call.is_repeat:
                 claimed: Referral | Refusal = await referrals.of(call.session, user)
             else:
+                new = await self.person(user)
+                by = await self.person(await referrals.whose(call.session, request.code))
                 claimed = await referrals.claim(call.session, new=new, by=by, keys=self.keys, now=now)
         if isinstance(claimed, Refusal):
             raise claimed
