@@ -218,6 +218,7 @@ async def test_a_stale_etag_is_refused_on_every_route_that_takes_one(
 
 IN_LEDGER = {
     "EarnPoints": "points",
+    "EarnFromCampaign": "points",
     "RedeemPoints": "points",
     "CreateHold": "lasts",
     "CaptureHold": "final",
@@ -233,6 +234,17 @@ ONE_PAYLOAD = {
     "ApproveAdjustment",
     "RefuseAdjustment",
 }  # say nothing but whose or which it is: there is no other payload
+
+
+async def campaign(callers: Callers) -> str:
+    """A campaign of the programme that anybody may be given points from."""
+    async with callers.store.http(**callers.store.bearer(user(), "admin")) as http:
+        rules = (await http.get("/v1/programme")).json()
+        if all(one["id"] != "contract" for one in rules["campaigns"]):
+            said = {name: one for name, one in rules.items() if name != "etag"}
+            more = {"campaigns": [*rules["campaigns"], {"id": "contract", "whenShort": "REFUSE"}]}
+            (await http.patch("/v1/programme", json=said | more)).raise_for_status()
+    return "contract"
 
 
 async def wallet(callers: Callers, owner: str) -> tuple[str, str, str, str]:
@@ -258,6 +270,7 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
     mail = f"{uuid4().hex}@example.org"
     claim = {"kind": "CLAIM", "title": "A", "body": "B", "order": bought}
     points, hold, earned, spent = await wallet(callers, owner)
+    gift = {"points": "1", "campaign": await campaign(callers)}
     back = {"points": "1", "policy": "WITHIN_BALANCE"}
     over = {"points": "1", "destination": f"{user()}/pointsAccount"}
     asked: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
@@ -275,6 +288,7 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
             {"use": "NEWSLETTER", "granted": False, "policy": await policy(store)},
         ),
         "EarnPoints": ("", {"points": "1"}, {"points": "2"}),
+        "EarnFromCampaign": ("", gift, gift | {"points": "2"}),
         "RedeemPoints": ("", {"points": "1"}, {"points": "2"}),
         "CreateHold": ("", {"points": "1"}, {"points": "1", "lasts": "60s"}),
         "CaptureHold": (f"{hold}:capture", {"points": "1"}, {"points": "1", "final": True}),
