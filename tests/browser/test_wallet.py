@@ -80,6 +80,22 @@ async def test_the_statement_goes_back_by_keyboard_to_the_first_movement(
         assert not at.wrongs
 
 
+async def test_the_tier_is_shown_and_how_far_the_next_one_is(chromium: Chromium, plan: Plan, ada: Customer) -> None:
+    async with window(chromium, plan.urls["store"]) as at, gateway_client(plan) as store:
+        await at.sign_in(ada)
+        me = Browser(store)
+        await me.sign_in(ada.email, ada.password)
+        told = await me.get(f"/v1/{me.user}/tier")
+        await expect(at.page.locator("#points .tier strong")).to_have_text(told["title"])
+        has, lacks = int(told["qualifyingPoints"]), int(told["nextTierPoints"])
+        assert has > 0
+        assert lacks > 0
+        bar = at.page.locator("#points progress")
+        assert await bar.evaluate("one => [one.value, one.max]") == [has, has + lacks]
+        assert await bar.get_attribute("aria-label") == f"{has} of {has + lacks} points"
+        await expect(at.page.locator("#points progress + p")).to_contain_text(f"{lacks} more by")
+
+
 async def test_what_the_shop_sets_aside_is_seen_at_once_and_earlier_rows_stay(
     chromium: Chromium, plan: Plan, ada: Customer
 ) -> None:

@@ -86,6 +86,9 @@ export function day(time) {
   return timed(time, { day: "numeric", month: "short", year: "numeric" });
 }
 
+// At the instant itself it is over: what people ask is until when they have it.
+export const lastMoment = (time) => new Date(new Date(time).getTime() - 1).toISOString();
+
 function timed(time, shape) {
   return h("time", { datetime: time }, new Intl.DateTimeFormat(undefined, shape).format(new Date(time)));
 }

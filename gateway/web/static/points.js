@@ -1,6 +1,7 @@
 import { get } from "./api.js";
-import { card, count, day, h, problem, words } from "./dom.js";
+import { card, count, day, h, lastMoment, problem, words } from "./dom.js";
 import { hear } from "./facts.js";
+import { tier } from "./tiers.js";
 
 const FIRST = 5;
 const PAGE = 10;
@@ -16,10 +17,10 @@ export function points(user) {
   place.id = "points";
   const show = async () => {
     try {
-      const [account] = await Promise.all([get(`/v1/${user}/pointsAccount`), story.show()]);
+      const [account, standing] = await Promise.all([get(`/v1/${user}/pointsAccount`), tier(user), story.show()]);
       const unit = account.currency || "R points";
       amount.replaceChildren(h("p", { class: "big" }, count(account.available), " ", h("small", {}, unit)));
-      parts.replaceChildren(...others(account), ...ending(account.expiring));
+      parts.replaceChildren(...others(account), ...ending(account.expiring), ...standing);
     } catch (error) {
       amount.replaceChildren(problem(error));
     }
@@ -48,9 +49,6 @@ function ending(dates) {
     later.length ? h("details", { class: "answer" }, h("summary", {}, later.length === 1 ? "One more date" : `${later.length} more dates`),
       h("ul", { class: "ends" }, later.map(line))) : ""];
 }
-
-// At the instant itself they are gone: what people ask is until when they have them.
-const lastMoment = (time) => new Date(new Date(time).getTime() - 1).toISOString();
 
 // Newest first, few of them until more are wanted. What was opened stays open, and the focus where it is, when there is news.
 function statement(path) {
