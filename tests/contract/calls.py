@@ -131,7 +131,6 @@ def valid(rule: Rule, owner: str) -> bytes | None:
         "CreateExport": {},
         "SetRestriction": {"restricted": False},
         "EarnPoints": {"points": "1", "requestId": str(uuid4())},
-        "EarnFromCampaign": {"points": "1", "campaign": "a", "requestId": str(uuid4())},
         "RedeemPoints": {"points": "1", "requestId": str(uuid4())},
         "EarnFromCampaign": {"points": "1", "campaign": "thank-you", "requestId": str(uuid4())},
         "CreateHold": {"points": "1", "requestId": str(uuid4())},
