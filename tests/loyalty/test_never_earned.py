@@ -97,3 +97,14 @@ async def test_what_never_ends_is_spent_last(world: World) -> None:
     await till.earn(10, ends=90)
     await till.redeem(10)
     assert await till.lots() == {-1: 10}
+
+
+async def test_a_second_capture_goes_on_where_the_first_one_ended(world: World) -> None:
+    till = Till.of(world)
+    await till.earn(10, ends=50)
+    await till.earn(10, ends=60)
+    hold = await till.hold(20)
+    await till.capture(hold.name, 10)
+    await till.capture(hold.name, 5)
+    await till.release(hold.name)
+    assert await till.lots() == {60: 5}
