@@ -84,6 +84,7 @@ async def test_v05_and_before_anybody_booked_it(world: World) -> None:
     await till.earn(100, ends=10)
     assert (await till.at(10).wallet()).available == 0
     assert (await till.wallet(effective=10)).available == 0
+    assert await till.lots() == {}
 
 
 async def test_v06_what_is_held_does_not_end(world: World) -> None:

@@ -79,9 +79,10 @@ async def hold_of(session: AsyncSession, user: UUID, id: UUID) -> Hold:
     return found
 
 
-async def lots(session: AsyncSession, account_id: UUID, *, after: int | None, limit: int) -> list[Lot]:
-    """The lots of an account with something left in them, in the order they were earned."""
-    left = (Lot.open > 0) | (Lot.pending > 0) | (Lot.held > 0)
+async def lots(session: AsyncSession, account_id: UUID, *, now: datetime, after: int | None, limit: int) -> list[Lot]:
+    """The lots of an account with something left in them that has not ended, in the order they were earned."""
+    lasts = Lot.expire_time.is_(None) | (Lot.expire_time > now)
+    left = (Lot.held > 0) | (lasts & ((Lot.open > 0) | (Lot.pending > 0)))
     query = select(Lot).where(Lot.account_id == account_id, left).order_by(Lot.seq).limit(limit)
     return list(await session.scalars(query if after is None else query.where(Lot.seq > after)))
 

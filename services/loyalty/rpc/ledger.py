@@ -57,7 +57,7 @@ class Ledger(LedgerServiceServicer):
         async with self.sessions() as session:
             await not_restricted(session, user)
             account = await points.account_id(session, user, await programme.code_of(session, request.currency))
-            rows = await lots(session, account, after=after, limit=page.reach) if account else []
+            rows = await lots(session, account, now=self.clock(), after=after, limit=page.reach) if account else []
         shown, token = page.cut(rows, lambda lot: (lot.seq,))
         return pb.ListLotsResponse(lots=[lot_message(user, lot) for lot in shown], next_page_token=token)
 

@@ -164,7 +164,7 @@ class LedgerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListLots(self, request, context):
-        """Lists what is left of what was earned, in burn order: how many points, and until when.
+        """Lists what is left of what was earned, in the order of earning: how many points, and until when.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -50,7 +50,7 @@ class LedgerServiceStub:
     ACCOUNT_CLOSED, SAME_ACCOUNT.
     """
     ListLots: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListLotsRequest, _ledger_pb2.ListLotsResponse]
-    """Lists what is left of what was earned, in burn order: how many points, and until when."""
+    """Lists what is left of what was earned, in the order of earning: how many points, and until when."""
     BatchPost: _aio.UnaryUnaryMultiCallable[_ledger_pb2.BatchPostRequest, _ledger_pb2.BatchPostResponse]
     """Posts many operations in one go, in their order; each is done or refused on its own."""
     StreamPost: _aio.StreamStreamMultiCallable[_ledger_pb2.StreamPostRequest, _ledger_pb2.StreamPostResponse]
@@ -143,7 +143,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_pb2.ListLotsRequest,
         context: _aio.ServicerContext[_ledger_pb2.ListLotsRequest, _abc.Awaitable[_ledger_pb2.ListLotsResponse]],
     ) -> _abc.Awaitable[_ledger_pb2.ListLotsResponse]:
-        """Lists what is left of what was earned, in burn order: how many points, and until when."""
+        """Lists what is left of what was earned, in the order of earning: how many points, and until when."""
 
     @_abc_1.abstractmethod
     def BatchPost(
