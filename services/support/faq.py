@@ -30,8 +30,10 @@ async def categories(session: AsyncSession, *, after: tuple[int, str] | None, li
 
 async def put_category(session: AsyncSession, *, slug: str, title: str, rank: int) -> Category:
     """Make or replace a category."""
-    category = await session.merge(Category(slug=slug, title=title, rank=rank))
-    await session.flush()
+    put = insert(Category).values(slug=slug, title=title, rank=rank)
+    replaced = put.on_conflict_do_update(index_elements=["slug"], set_={"title": title, "rank": rank})
+    put_now = select(Category).from_statement(replaced.returning(Category))
+    category: Category = (await session.scalars(put_now, execution_options={"populate_existing": True})).one()
     return category
 
 
