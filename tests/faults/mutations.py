@@ -50,7 +50,7 @@ MUTATIONS = (
         "subscribe",
         "the bonus is given at every confirmation",
         "services/loyalty/bonus.py",
-        "    if await has(session, CAMPAIGN, key) or not await remember(session, email, keys, now=now):\n",
+        "    if await has(session, CAMPAIGN, key) or not await remember(session, email, keys, ends=ends, now=now):\n",
         '    key = f"{key}/{now}"\n    if not key:\n',
         ("loyalty",),
     ),
@@ -180,7 +180,7 @@ MUTATIONS = (
     Mutation(
         "come_back",
         "a mailbox is forgotten with its person",
-        "services/loyalty/bonus.py",
+        "services/loyalty/keys.py",
         'hmac.digest(key, f"{campaign}\\0{address}".encode(), "sha256")',
         'hmac.digest(key, f"{campaign}\\0{address}{__import__(\'time\').time()}".encode(), "sha256")',
         ("loyalty",),
