@@ -28,6 +28,7 @@ async def ask(
     now: datetime,
 ) -> tuple[Adjustment, Refusal | None]:  # fmt: skip
     """Book a correction, or have it wait for somebody else; with the refusal where the ledger could not book it."""
+    await session.execute(ONE_BY_ONE, {"about": str(id)})  # two who use one id at once, for whomever
     await session.execute(ONE_BY_ONE, {"about": f"{by} {user}"})
     earlier = await session.get(Adjustment, id)
     if earlier is not None:
