@@ -20,16 +20,19 @@ from asyncio import Event as Wake
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, NamedTuple
 from uuid import UUID
 from weakref import WeakSet
 
+import orjson
+from asyncpg.pgproto import pgproto
 from google.protobuf.message import Message
 from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, Table, Text, Uuid, event, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from chassis.database import Sessions, chassis_metadata, connect
+from chassis.database import Sessions, chassis_metadata, connect, driver, fetch, told_as_ever
 from chassis.jobs import job
 from chassis.personal_data import impersonal
 from chassis.subjects import key_of, subject_of
@@ -70,28 +73,16 @@ outbox_key = Table(
 )
 
 # All events of a key are numbered by one row of `outbox_key`, whose lock the transaction then holds.
-PUBLISH = text("""
-WITH given AS (
-    SELECT * FROM unnest(
-        CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:subjects AS text[]), CAST(:keys AS text[]),
-        CAST(:ordered_by AS text[]), CAST(:payloads AS bytea[]), CAST(:times AS timestamptz[])
-    ) WITH ORDINALITY AS given (id, type, subject, key, ordered_by, payload, event_time, number)
-), numbered AS (
-    INSERT INTO outbox_key (key, version, last)
-    SELECT ordered_by, count(*), jsonb_object_agg(type, id ORDER BY number) FROM given
-    GROUP BY ordered_by ORDER BY ordered_by
-    ON CONFLICT (key) DO UPDATE SET
-        version = outbox_key.version + excluded.version,
-        last = outbox_key.last || excluded.last
-    RETURNING new.key, coalesce(old.version, 0) AS version, coalesce(old.last, '{}') AS last
-)
-INSERT INTO outbox (id, type, subject, key, version, previous, payload, traceparent, request_id, event_time)
-SELECT given.id, type, subject, given.key,
-    version + row_number() OVER (PARTITION BY ordered_by ORDER BY number),
-    coalesce(lag(given.id) OVER (PARTITION BY ordered_by, type ORDER BY number), CAST(last ->> type AS uuid)),
-    payload, :traceparent, :request_id, event_time
-FROM given JOIN numbered ON numbered.key = ordered_by ORDER BY number
-""")
+NUMBER = """
+INSERT INTO outbox_key (key, version, last)
+SELECT key, events, last::jsonb FROM unnest($1::text[], $2::bigint[], $3::text[]) AS given (key, events, last)
+ORDER BY key
+ON CONFLICT (key) DO UPDATE SET
+    version = outbox_key.version + excluded.version,
+    last = outbox_key.last || excluded.last
+RETURNING new.key, coalesce(old.version, 0), old.last::text
+"""
+COLUMNS = ("id", "type", "subject", "key", "payload", "event_time", "version", "previous", "traceparent", "request_id")
 FORGET = text("""
 DELETE FROM outbox WHERE id IN (
     SELECT id FROM outbox WHERE id < :oldest AND published_at IS NOT NULL ORDER BY id LIMIT 5000
@@ -114,25 +105,61 @@ async def publish(session: AsyncSession, event: Message) -> None:
 
 async def publish_all(session: AsyncSession, events: Sequence[Message]) -> None:
     """Send them, in their order, if and only if this transaction commits."""
+    await send(session, [row_of(event) for event in events])
+
+
+class Row(NamedTuple):
+    """An event as it is sent."""
+
+    id: UUID
+    type: str
+    subject: str
+    key: str
+    payload: bytes
+    event_time: datetime
+    ordered_by: str
+
+
+def row_of(event: Message) -> Row:
+    """The event as it is sent: made beforehand by who has time for it while something else is written."""
+    key, ordered_by = key_of(event)
+    happened = moment(getattr(event, "event_time"))  # noqa: B009 - of an unknown type
+    name = event.DESCRIPTOR.full_name
+    return Row(uuid7(), name, subject_of(event), key, payload_of(event), happened, ordered_by)
+
+
+async def send(session: AsyncSession, events: Sequence[Row]) -> None:
+    """Send what `row_of` made, in its order, if and only if this transaction commits."""
     if not events:
         return
-    now = span.get()
     session.info[STAGED] = True
-    keys = [key_of(event) for event in events]
-    await session.execute(
-        PUBLISH,
-        {
-            "ids": [uuid7() for _ in events],
-            "types": [event.DESCRIPTOR.full_name for event in events],
-            "subjects": [subject_of(event) for event in events],
-            "keys": [key for key, _ in keys],
-            "ordered_by": [ordered_by for _, ordered_by in keys],
-            "payloads": [payload_of(event) for event in events],
-            "times": [moment(getattr(event, "event_time")) for event in events],  # noqa: B009 - of an unknown type
-            "traceparent": now.traceparent if now else "",
-            "request_id": now.request_id if now else "",
-        },
-    )
+    numbers = await numbered(session, events)
+    now = span.get()
+    ids = (now.traceparent, now.request_id) if now else ("", "")
+    rows = [(*one[:-1], *number, *ids) for one, number in zip(events, numbers, strict=True)]
+    line = await driver(session)
+    with told_as_ever("COPY outbox"):
+        await line.copy_records_to_table(outbox.name, records=rows, columns=COLUMNS)
+
+
+async def numbered(session: AsyncSession, events: Sequence[Row]) -> list[tuple[int, UUID | None]]:
+    """The version of each, and the event of its type before it on the key."""
+    added: dict[str, int] = {}
+    last: dict[str, dict[str, Any]] = {}
+    for one in events:
+        added[one.ordered_by] = added.get(one.ordered_by, 0) + 1
+        last.setdefault(one.ordered_by, {})[one.type] = str(one.id)
+    given = list(added), list(added.values()), [orjson.dumps(one).decode() for one in last.values()]
+    before = {
+        key: [version, orjson.loads(types or "{}")] for key, version, types in await fetch(session, NUMBER, *given)
+    }
+    numbers = []
+    for one in events:
+        place = before[one.ordered_by]
+        place[0] += 1
+        numbers.append((place[0], place[1].get(one.type)))
+        place[1][one.type] = one.id
+    return numbers
 
 
 def payload_of(event: Message) -> bytes:
@@ -149,7 +176,7 @@ def uuid7(milliseconds: int | None = None) -> UUID:
     made_at = time.time_ns() // 1_000_000 if milliseconds is None else milliseconds
     chance = random.getrandbits(74)
     number = made_at << 80 | 0x7 << 76 | chance >> 62 << 64 | 0b10 << 62 | chance & (1 << 62) - 1
-    return UUID(int=number)
+    return pgproto.UUID(number.to_bytes(16))  # the driver's: a uuid.UUID, at a fifth of the price
 
 
 # As long as the stream -----------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ Tests run the same composition in their own process: `async with serving(service
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -106,6 +107,7 @@ def main(settings_type: type[S], compose: Callable[[S, Sessions, Clock], Service
 
 
 async def start(settings: S, compose: Callable[[S, Sessions, Clock], Service]) -> None:
+    spare_collections()
     engine, sessions = connect(settings.database_url.value, name=settings.nats_user)
     if isinstance(engine.pool, QueuePool):
         DB_POOL_IN_USE.set_function(engine.pool.checkedout)
@@ -113,6 +115,14 @@ async def start(settings: S, compose: Callable[[S, Sessions, Clock], Service]) -
         await run(compose(settings, sessions, clock_from(settings)), settings)
     finally:
         await engine.dispose()
+
+
+def spare_collections() -> None:
+    """Have the collector pass over what lives as long as the process, and come a seventieth as often to the rest: it
+    took a quarter of the time of a busy service."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def run(service: Service, settings: ServiceSettings) -> None:

@@ -8,6 +8,7 @@ import fcntl
 import mmap
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -71,4 +72,9 @@ def timestamp(moment: datetime) -> Timestamp:
 
 
 def moment(timestamp: Timestamp) -> datetime:
-    return timestamp.ToDatetime(tzinfo=UTC)
+    return moment_of(timestamp.seconds, timestamp.nanos)
+
+
+@lru_cache(maxsize=256)  # what is done together is done at one time
+def moment_of(seconds: int, nanos: int) -> datetime:
+    return Timestamp(seconds=seconds, nanos=nanos).ToDatetime(tzinfo=UTC)

@@ -3,12 +3,11 @@
 await restrict.refuse(session, user)  # first, in whatever works with the person's data
 """
 
-from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
 from rapport.annotations.v1.personal_data_pb2 import Category, Personal, Purpose
-from sqlalchemy import Column, DateTime, Table, Uuid, delete, select, text
+from sqlalchemy import Column, DateTime, Table, Uuid, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,8 +23,6 @@ restricted_subject = Table(
     ).column,
     Column("restrict_time", DateTime(timezone=True), nullable=False),
 )
-
-AMONG = text("SELECT id FROM restricted_subject WHERE id = ANY(CAST(:people AS uuid[]))")
 
 
 async def restrict(session: AsyncSession, person: UUID, *, restricted: bool, now: datetime) -> datetime:
@@ -43,13 +40,6 @@ async def restrict(session: AsyncSession, person: UUID, *, restricted: bool, now
 async def is_restricted(session: AsyncSession, person: UUID) -> bool:
     """Whether the processing of `person` is restricted."""
     return await session.scalar(select(restricted_subject.c.id).where(restricted_subject.c.id == person)) is not None
-
-
-async def restricted_among(session: AsyncSession, people: Collection[UUID]) -> set[UUID]:
-    """Those of `people` whose processing is restricted."""
-    if not people:
-        return set()
-    return set(await session.scalars(AMONG, {"people": list(people)}))
 
 
 async def refuse(session: AsyncSession, person: UUID) -> None:

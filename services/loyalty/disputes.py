@@ -48,7 +48,7 @@ async def follow(session: AsyncSession, fact: Fact) -> None:
     dispute = await session.get(Dispute, (held.account_id, fact.number))
     if held.user is None or dispute is None or dispute.state is not DisputeState.OPEN:
         return
-    left = (Lot.open > 0) | (Lot.pending > 0)
+    left = Lot.is_open | Lot.is_pending
     fresh = (
         select(Lot.id, func.coalesce(Lot.wait_time, Lot.available_time))
         .join(Operation, Operation.id == Lot.operation_id)

@@ -102,7 +102,7 @@ async def release_due(session: AsyncSession, account_id: UUID, *, now: datetime)
     waits = RuleGrant.account_id == account_id, RuleGrant.release_time <= now, GOES
     rows = (await session.scalars(select(RuleGrant).where(*waits).order_by(RuleGrant.seq))).all()
     ids = [row.operation_id for row in rows]
-    pending = set(await session.scalars(select(Lot.id).where(Lot.id.in_(ids), Lot.pending > 0)))
+    pending = set(await session.scalars(select(Lot.id).where(Lot.id.in_(ids), Lot.is_pending)))
     requests = [
         Thaw(
             account=account_id,

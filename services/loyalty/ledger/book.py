@@ -223,7 +223,7 @@ class Book:
     substitutions: dict[UUID, list[Substitution]] = field(default_factory=dict)  # by the lot that was paid for
     charged: dict[UUID, int] = field(default_factory=dict)  # what reversals took for a lot so far, from whomever
     earlier: dict[tuple[str, str], Entry] = field(default_factory=dict)
-    restricted: set[UUID] = field(default_factory=set)  # people with whose data nobody works now
+    restricted: set[UUID | None] = field(default_factory=set)  # people with whose data nobody works now
     entries: list[Entry] = field(default_factory=list)
     new_holds: list[Hold] = field(default_factory=list)
     new_substitutions: list[Substitution] = field(default_factory=list)

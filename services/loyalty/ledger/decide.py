@@ -64,7 +64,7 @@ def decide(book: Book, requests: Sequence[tuple[UUID | None, Request]]) -> list[
 
 
 def decide_one(book: Book, account_id: UUID | None, request: Request) -> Result:
-    if request.heeds in book.restricted:
+    if request.heeds is not None and request.heeds in book.restricted:
         return restrict.refusal_of(request.heeds)
     if account_id is None:
         return closed()

@@ -3,7 +3,7 @@ so that no two batches ever wait for each other in a circle. Everything else is 
 locks and reads at once would read lots as they were before it had to wait.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,43 +11,49 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.personal_data import restrict
+from chassis.database import fetch
 from services.loyalty.ledger.book import NEVER, Account, Book, Entry, Hold, Lot, Redemption, Slice, Substitution
-from services.loyalty.ledger.requests import Capture, Freeze, Refund, Release, Request, Reverse, Settle, Thaw
+from services.loyalty.ledger.requests import Capture, Freeze, Refund, Release, Request, Reverse, Settle, Taking, Thaw
 from services.loyalty.models import Hold as HoldRow
 from services.loyalty.models import HoldState, Kind, LotMove, Operation, Place, Refunded
 from services.loyalty.models import Substitution as SubstitutionRow
 
-LOTS = 32  # of an account at first: who has more of them rarely needs more
-ALL = 1_000_000
+DEPTHS = (2, 64, 1_000_000)  # lots of an account: at first, and as long as they are not enough
+EVERY = 1 << 62  # points: no account has as many
+WRITTEN = (
+    "id", "against", "effective_time", "booked_time", "scope", "key", "asked", "refusal", "about", "order_number",
+    "programme_version", "available", "pending", "held", "arrears", "available_after", "pending_after", "held_after",
+    "arrears_after",
+)  # fmt: skip
 SPENDING = (Kind.REDEEM, Kind.CAPTURE, Kind.VOUCHER)
 
-LOCK = text("""
+LOCK = """
 SELECT account.id, currency, available, pending, held, arrears, due_time, close_time,
-    (SELECT user_id FROM member WHERE account_id = account.id) AS user_id
-FROM account WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE
-""")
-PEEK = text(LOCK.text.replace("FOR UPDATE", ""))
-EARLIER = text("""
-SELECT operation.* FROM unnest(CAST(:scopes AS text[]), CAST(:keys AS text[])) AS asked (scope, key)
-JOIN operation USING (scope, key)
-""")
+    (SELECT user_id FROM member WHERE account_id = account.id) AS user_id,
+    (SELECT restricted_subject.id FROM member JOIN restricted_subject ON restricted_subject.id = user_id
+        WHERE account_id = account.id) AS restricted_id
+FROM account WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
+"""
+PEEK = LOCK.replace("FOR UPDATE", "")
+EARLIER = """
+SELECT operation.* FROM unnest($1::text[], $2::text[]) AS asked (scope, key) JOIN operation USING (scope, key)
+"""
 LOT_COLUMNS = (
     "id, seq, account_id, operation_id, parent_id, origin, rule, priority, available_time, expire_time, amount,"
     " pending, open, held, spent, expired, reversed, absorbed, removed, clawed, wait_time"
 )
-FIRST_LOTS = text(f"""
-SELECT first.* FROM unnest(CAST(:accounts AS uuid[])) AS asked (id) CROSS JOIN LATERAL (
-    SELECT {LOT_COLUMNS} FROM lot WHERE account_id = asked.id AND open > 0
-    ORDER BY priority, expire_time, available_time, seq LIMIT :most
+FIRST_LOTS = f"""
+SELECT first.* FROM unnest($1::uuid[]) AS asked (id) CROSS JOIN LATERAL (
+    SELECT {LOT_COLUMNS} FROM lot WHERE account_id = asked.id AND is_open
+    ORDER BY priority, expire_time, available_time, seq LIMIT $2
 ) AS first
-""")  # noqa: S608
+"""  # noqa: S608
 WAITING_LOTS = text(f"""
-SELECT {LOT_COLUMNS} FROM lot WHERE account_id = ANY(CAST(:accounts AS uuid[])) AND pending > 0
+SELECT {LOT_COLUMNS} FROM lot WHERE account_id = ANY(CAST(:accounts AS uuid[])) AND is_pending
     AND coalesce(wait_time, available_time) <= :by
 """)  # noqa: S608
 ENDED_LOTS = text(f"""
-SELECT {LOT_COLUMNS} FROM lot WHERE account_id = ANY(CAST(:accounts AS uuid[])) AND open > 0 AND expire_time <= :by
+SELECT {LOT_COLUMNS} FROM lot WHERE account_id = ANY(CAST(:accounts AS uuid[])) AND is_open AND expire_time <= :by
 """)  # noqa: S608
 CHARGED = text("""
 SELECT about, sum(amount)::bigint FROM operation WHERE about = ANY(CAST(:ids AS uuid[])) AND against = 'REVERSED'
@@ -58,14 +64,14 @@ LOTS_BY_ID = text(f"SELECT {LOT_COLUMNS} FROM lot WHERE id = ANY(CAST(:ids AS uu
 
 async def load(
     session: AsyncSession, requests: Sequence[tuple[UUID | None, Request]], accounts: Sequence[UUID], *, now: datetime,
-    depth: int, lock: bool = True,
+    deep: bool = False, lock: bool = True,
 ) -> Book:  # fmt: skip
-    """The accounts, with at most `depth` of the lots that each would spend first."""
+    """The accounts, with the lots that each would spend first: as many as it may need, or all when it is to be deep."""
     book = Book(now)
-    for row in await session.execute(LOCK if lock else PEEK, {"ids": accounts}):
-        book.accounts[row.id] = Account(*row)
-    heeded = {one.heeds for _, one in requests if one.heeds is not None}
-    book.restricted = await restrict.restricted_among(session, heeded)
+    for row in await fetch(session, LOCK if lock else PEEK, accounts):
+        *account, restricted = row
+        book.accounts[row[0]] = Account(*account)
+        book.restricted.add(restricted)
     await load_earlier(session, book, [request for _, request in requests])
     settled = {account for account, request in requests if isinstance(request, Settle) and account is not None}
     due = [one.id for one in book.accounts.values() if one.due_time is not None and one.due_time <= now]
@@ -74,17 +80,15 @@ async def load(
     await load_holds(session, book, [one.hold for one in asked if isinstance(one, Capture | Release)], due, settled)
     await load_redemptions(session, book, [one.operation for one in asked if isinstance(one, Refund)])
     await load_reversed(session, book, [one.operation for one in asked if isinstance(one, Reverse | Freeze | Thaw)])
-    spending = {account for account, request in requests if request.takes and account is not None}
-    await load_first(session, book, spending - settled, depth)
-    await load_first(session, book, settled & book.accounts.keys(), ALL)
+    await load_first(session, book, wanted_of(requests, settled & book.accounts.keys(), deep=deep))
     if settled:
         add(book, await session.execute(WAITING_LOTS, {"accounts": list(settled), "by": NEVER}))
     return book
 
 
-def add(book: Book, rows: Iterable[Any]) -> list[Lot]:
+def add(book: Book, found: Iterable[Any]) -> list[Lot]:
     """Each lot once, however often it is found."""
-    return [book.lots.setdefault(row.id, Lot(*row)) for row in rows]
+    return [book.lots.setdefault(row[0], Lot(*row)) for row in found]
 
 
 async def load_earlier(session: AsyncSession, book: Book, requests: Sequence[Request]) -> None:
@@ -92,19 +96,15 @@ async def load_earlier(session: AsyncSession, book: Book, requests: Sequence[Req
     if not keys:
         return
     scopes, words = zip(*keys, strict=True)
-    for row in await session.execute(EARLIER, {"scopes": list(scopes), "keys": list(words)}):
-        book.earlier[row.scope, row.key] = entry_of(row, book.accounts.get(row.account_id))
+    for row in await fetch(session, EARLIER, list(scopes), list(words)):
+        book.earlier[row["scope"], row["key"]] = entry_of(row, book.accounts.get(row["account_id"]))
 
 
 def entry_of(row: Any, account: Account | None) -> Entry:
     """An operation as it was written. Its account may be another than those asked about, and then is not loaded."""
-    nobody = Account(row.account_id, "", 0, 0, 0, 0, None, None, None)
-    return Entry(
-        row.id, account or nobody, Kind(row.kind), row.against, row.effective_time, row.booked_time, row.scope, row.key,
-        row.asked, row.refusal, row.about, row.order_number, row.programme_version, row.available, row.pending,
-        row.held, row.arrears, row.available_after, row.pending_after, row.held_after, row.arrears_after,
-        is_replay=True,
-    )  # fmt: skip
+    nobody = Account(row["account_id"], "", 0, 0, 0, 0, None, None, None)
+    said = {name: row[name] for name in WRITTEN}
+    return Entry(account=account or nobody, kind=Kind(row["kind"]), is_replay=True, **said)
 
 
 async def load_due(session: AsyncSession, book: Book, accounts: list[UUID], now: datetime) -> None:
@@ -117,11 +117,11 @@ async def load_holds(
     session: AsyncSession, book: Book, ids: Sequence[UUID], due: Sequence[UUID], settled: Iterable[UUID]
 ) -> None:
     """The holds asked for, and those of accounts where time or a settlement may end them; with what they took."""
+    if not ids and not due and not settled:
+        return
     is_open = HoldRow.state == HoldState.OPEN
     ended = HoldRow.account_id.in_(due) & is_open & (HoldRow.expire_time <= book.now)
     query = select(HoldRow.__table__).where(HoldRow.id.in_(ids) | ended | (HoldRow.account_id.in_(settled) & is_open))
-    if not ids and not due and not settled:
-        return
     for row in await session.execute(query):
         book.holds[row.id] = Hold(*row)
     await load_slices(session, book, list(book.holds), Place.HELD)
@@ -184,12 +184,28 @@ async def load_substitutions(session: AsyncSession, book: Book, lots: Sequence[U
         await load_substitutions(session, book, [one.payer_id for one in fresh])
 
 
-async def load_first(session: AsyncSession, book: Book, accounts: Iterable[UUID], most: int) -> None:
-    """The lots that each account would spend first."""
-    wanted = list(accounts)
-    if not wanted:
-        return
-    for lot in add(book, await session.execute(FIRST_LOTS, {"accounts": wanted, "most": most})):
-        book.accounts[lot.account_id].lots.append(lot)
-    for account in wanted:
-        book.accounts[account].is_whole = len(book.accounts[account].lots) < most
+def wanted_of(requests: Sequence[tuple[UUID | None, Request]], settled: set[UUID], *, deep: bool) -> dict[UUID, int]:
+    """How many points each account may have to spend; every one, where it settles or where that was not enough."""
+    wanted = dict.fromkeys(settled, EVERY)
+    for account, request in requests:
+        if account is not None and isinstance(request, Taking):
+            wanted[account] = EVERY if deep else wanted.get(account, 0) + abs(request.points)
+    return wanted
+
+
+async def load_first(session: AsyncSession, book: Book, wanted: Mapping[UUID, int]) -> None:
+    """The lots that each account would spend first, until they hold what is wanted of it or there are no more."""
+    short = list(wanted)
+    for depth in DEPTHS:
+        if not short:
+            return
+        lots: dict[UUID, list[Lot]] = {account: [] for account in short}
+        for lot in add(book, await fetch(session, FIRST_LOTS, short, depth)):
+            lots[lot.account_id].append(lot)
+        short = [one for one, found in lots.items() if not reaches(book.accounts[one], found, wanted[one])]
+
+
+def reaches(account: Account, found: list[Lot], wanted: int) -> bool:
+    account.lots, held = found, sum(lot.open for lot in found)
+    account.is_whole = held == account.available
+    return account.is_whole or held >= wanted

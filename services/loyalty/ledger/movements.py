@@ -82,7 +82,7 @@ async def hold_of(session: AsyncSession, user: UUID, id: UUID) -> Hold:
 async def lots(session: AsyncSession, account_id: UUID, *, now: datetime, after: int | None, limit: int) -> list[Lot]:
     """The lots of an account with something left in them that has not ended, in the order they were earned."""
     lasts = Lot.expire_time.is_(None) | (Lot.expire_time > now)
-    left = (Lot.held > 0) | (lasts & ((Lot.open > 0) | (Lot.pending > 0)))
+    left = (Lot.held > 0) | (lasts & (Lot.is_open | Lot.is_pending))
     query = select(Lot).where(Lot.account_id == account_id, left).order_by(Lot.seq).limit(limit)
     return list(await session.scalars(query if after is None else query.where(Lot.seq > after)))
 
@@ -91,7 +91,7 @@ async def expiring(session: AsyncSession, account_id: UUID, *, now: datetime, li
     """What ends first, by its time."""
     query = (
         select(Lot.expire_time, func.sum(Lot.open))
-        .where(Lot.account_id == account_id, Lot.open > 0, Lot.expire_time > now)
+        .where(Lot.account_id == account_id, Lot.is_open, Lot.expire_time > now)
         .group_by(Lot.expire_time)
         .order_by(Lot.expire_time)
         .limit(limit)

@@ -15,7 +15,7 @@ from chassis.refusal import Refusal
 from services.loyalty.ledger.book import Account, Book, Entry, TooFewLots
 from services.loyalty.ledger.decide import Result, decide
 from services.loyalty.ledger.defaults import with_defaults
-from services.loyalty.ledger.load import ALL, LOTS, load
+from services.loyalty.ledger.load import load
 from services.loyalty.ledger.reminders import remind
 from services.loyalty.ledger.requests import Capture, Catch, Refund, Release, Request, Reverse, Transfer, Whose
 from services.loyalty.ledger.save import save
@@ -74,13 +74,12 @@ async def decided(
     accounts = sorted(
         {account for account, _ in resolved if account} | {to for _, one in resolved if (to := other(one))}
     )
-    depth = LOTS
-    while True:
-        book = await load(session, resolved, accounts, now=now, depth=depth, lock=lock)
-        try:
-            return book, decide(book, resolved)
-        except TooFewLots:
-            depth = min(depth * 32, ALL)
+    book = await load(session, resolved, accounts, now=now, lock=lock)
+    try:
+        return book, decide(book, resolved)
+    except TooFewLots:  # what is open went to and fro within the batch: once more, with every lot
+        book = await load(session, resolved, accounts, now=now, deep=True, lock=lock)
+        return book, decide(book, resolved)
 
 
 def other(request: Request) -> UUID | None:

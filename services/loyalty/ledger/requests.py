@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from chassis.refusal import Refusal
@@ -47,8 +47,6 @@ class Request:
     order_number: str | None = None
     programme_version: int | None = None
     heeds: UUID | None = None  # the person whose restriction binds whoever asks
-
-    takes: ClassVar[bool] = False  # whether it spends what is open, and so needs the lots in burn order
 
     def asked(self) -> dict[str, Any]:
         """What has to be the same when it comes again; ids and numbers."""
@@ -97,18 +95,21 @@ class Earn(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Redeem(Request):
+class Taking(Request):
+    """What may spend that many of the open points, and so needs lots in burn order."""
+
     points: int
-    kind: Kind = Kind.REDEEM
-    takes: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceHold(Request):
-    points: int
+class Redeem(Taking):
+    kind: Kind = Kind.REDEEM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceHold(Taking):
     lasts: timedelta
     kind: Kind = Kind.HOLD
-    takes: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,28 +136,24 @@ class Refund(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reverse(Request):
+class Reverse(Taking):
     operation: UUID
-    points: int
     policy: Policy
     kind: Kind = Kind.REVERSE
-    takes: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Adjust(Request):
-    points: int  # negative: away
+class Adjust(Taking):
+    """By so many points; negative ones are taken away."""
+
     reason: str | None = None  # a salted hash of it, in hex: the words are kept elsewhere, and may be forgotten
     kind: Kind = Kind.ADJUST
-    takes: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer(Request):
+class Transfer(Taking):
     to: UUID | Whose
-    points: int
     kind: Kind = Kind.TRANSFER_OUT
-    takes: ClassVar[bool] = True
 
     def asked(self) -> dict[str, Any]:
         said = Request.asked(self)

@@ -8,26 +8,27 @@ The link is made by the last statement before the commit, so that others wait fo
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import event, text
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
+from chassis.database import told_as_ever
 from chassis.outbox import uuid7
 from services.loyalty.ledger.book import Entry, Lot
 
 STAGED = "what was booked, and is not sealed"
 GENESIS = bytes(32)
-SEAL = text("""
+SEAL = """
 WITH link AS (
-    UPDATE chain SET number = number + 1, root = sha256(root || CAST(:digest AS bytea)) WHERE id = 1
-    RETURNING number, root
+    UPDATE chain SET number = number + 1, root = sha256(root || $1::bytea) WHERE id = 1 RETURNING number, root
 )
-INSERT INTO seal (number, batch, operations, digest, root) SELECT number, :batch, :operations, :digest, root FROM link
-""")
+INSERT INTO seal (number, batch, operations, digest, root) SELECT number, $2::uuid, $3::bigint, $1, root FROM link
+"""
 
 
 class Staged:
@@ -61,8 +62,9 @@ def seal(session: Session) -> None:
         return
     found: Staged = session.info.pop(STAGED)
     if found.operations:
-        values = {"digest": found.hash.digest(), "batch": found.batch, "operations": found.operations}
-        session.execute(SEAL, values)
+        line: Any = session.connection().connection.dbapi_connection
+        with told_as_ever(SEAL):
+            line.run_async(lambda it: it.fetch(SEAL, found.hash.digest(), found.batch, found.operations))
 
 
 @event.listens_for(Session, "after_rollback")
@@ -100,6 +102,7 @@ def line(one: Any, account: UUID, moves: str, lots: str) -> bytes:
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
+@lru_cache(maxsize=64)  # what a batch does, it does at one time
 def micros(moment: datetime) -> int:
     since = moment - EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

@@ -1,7 +1,8 @@
 """Group commit: what many callers ask at once is one batch, one transaction, one flush to the disk.
 
-Nobody waits for a timer. A writer takes whatever queued while it was busy, so batches grow with the load and a single
-caller waits for nobody; each is answered after the commit. The queue is bounded: who finds it full is told to come
+Nobody waits for a timer. The writer takes whatever queued while it was busy, so batches grow with the load and a single
+caller waits for nobody; each is answered after the commit. One batch at a time: two would share accounts, and wait for
+each other where they are meant to overlap. The queue is bounded: who finds it full is told to come
 again, and nothing of theirs was done. See docs/decisions/0136.
 """
 
@@ -22,7 +23,6 @@ from services.loyalty.ledger.post import post, rehearse
 from services.loyalty.ledger.requests import Request
 from services.loyalty.refusals import LedgerBusy
 
-WRITERS = 2  # one decides while the database writes for the other
 MOST = 256  # requests of a batch
 QUEUED = 4_096  # requests that wait: some tenths of a second
 UNIQUE_VIOLATION = "23505"  # another process booked the same key for another account, or opened the same account
@@ -42,7 +42,7 @@ class Writer:
         self.sessions, self.clock = sessions, clock
         self.queue: deque[Waiting] = deque()
         self.queued = 0
-        self.writers: set[asyncio.Task[None]] = set()
+        self.writing: asyncio.Task[None] | None = None
 
     async def post(self, request: Request) -> Entry:
         """Do it, or raise why it is refused; both are committed by then."""
@@ -58,10 +58,8 @@ class Writer:
         waiting = Waiting(requests, asyncio.get_running_loop().create_future())
         self.queue.append(waiting)
         self.queued += len(requests)
-        if len(self.writers) < WRITERS:
-            writer = asyncio.create_task(self.write(), name="ledger writer")
-            self.writers.add(writer)
-            writer.add_done_callback(self.writers.discard)
+        if self.writing is None or self.writing.done():
+            self.writing = asyncio.create_task(self.write(), name="ledger writer")
         return await waiting.answer
 
     async def rehearse(self, request: Request) -> Entry:
@@ -75,9 +73,17 @@ class Writer:
 
     async def write(self) -> None:
         while self.queue:
+            await self.gather()
             batch = self.next_batch()
             if batch:
                 await self.commit(batch)
+
+    async def gather(self) -> None:
+        """Let who is just asking come along: as long as every turn of the loop brings more."""
+        seen = 0
+        while seen < self.queued < MOST:
+            seen = self.queued
+            await asyncio.sleep(0)
 
     def next_batch(self) -> list[Waiting]:
         batch: list[Waiting] = []

@@ -1,7 +1,6 @@
 """Takes operations in as the contract says them, hands them to the ledger, and says what came of them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -91,7 +90,7 @@ class Counter:
         if asked not in ("", MAIN):
             async with self.sessions() as session:
                 await programme.code_of(session, asked)
-        return user, request if caller().user == user else replace(request, heeds=user)
+        return user, request
 
     async def in_time(self, request: Earn) -> None:
         """Refuse points that would end before they begin, but for those that were given in time and are asked again."""
@@ -133,11 +132,17 @@ async def not_restricted(session: AsyncSession, user: UUID) -> None:
 # What the contract says, in the words of the ledger ------------------------------------------------------------------
 
 
+def heeded(user: UUID) -> UUID | None:
+    """Whose restriction binds who calls: people may always do what is theirs."""
+    return None if caller().user == user else user
+
+
 def earn(message: loyalty_pb2.EarnPointsRequest) -> tuple[UUID, Request]:
     user: UUID = parse(ACCOUNT, message.parent)
     origin = Origin(loyalty_pb2.Origin.Name(message.origin)) if message.origin else Origin.GOODWILL
     return user, Earn(
         account=Whose(user, message.currency or MAIN),
+        heeds=heeded(user),
         scope=SCOPE,
         key=message.request_id,
         kind=Kind.GOODWILL,
@@ -154,7 +159,7 @@ def earn(message: loyalty_pb2.EarnPointsRequest) -> tuple[UUID, Request]:
 def redeem(message: ledger_pb2.RedeemPointsRequest) -> tuple[UUID, Request]:
     user: UUID = parse(ACCOUNT, message.parent)
     account = Whose(user, message.currency or MAIN)
-    return user, Redeem(account=account, scope=SCOPE, key=message.request_id, points=message.points)
+    return user, Redeem(account=account, heeds=heeded(user), scope=SCOPE, key=message.request_id, points=message.points)
 
 
 def place_hold(message: ledger_pb2.CreateHoldRequest) -> tuple[UUID, Request]:
@@ -163,13 +168,21 @@ def place_hold(message: ledger_pb2.CreateHoldRequest) -> tuple[UUID, Request]:
     if not timedelta(seconds=1) <= lasts <= LONGEST:
         raise invalid("lasts", "OUT_OF_RANGE", "A hold lasts a second at least, and 30 days at most.")
     account = Whose(user, message.currency or MAIN)
-    return user, PlaceHold(account=account, scope=SCOPE, key=message.request_id, points=message.points, lasts=lasts)
+    return user, PlaceHold(
+        account=account,
+        heeds=heeded(user),
+        scope=SCOPE,
+        key=message.request_id,
+        points=message.points,
+        lasts=lasts,
+    )
 
 
 def capture(message: ledger_pb2.CaptureHoldRequest) -> tuple[UUID, Request]:
     user, hold = parse(HOLD, message.name)
     return user, Capture(
         account=Whose(user, MAIN),
+        heeds=heeded(user),
         scope=SCOPE,
         key=message.request_id,
         hold=hold,
@@ -180,13 +193,14 @@ def capture(message: ledger_pb2.CaptureHoldRequest) -> tuple[UUID, Request]:
 
 def release(message: ledger_pb2.ReleaseHoldRequest) -> tuple[UUID, Request]:
     user, hold = parse(HOLD, message.name)
-    return user, Release(account=Whose(user, MAIN), scope=SCOPE, key=message.request_id, hold=hold)
+    return user, Release(account=Whose(user, MAIN), heeds=heeded(user), scope=SCOPE, key=message.request_id, hold=hold)
 
 
 def refund(message: ledger_pb2.RefundPointsRequest) -> tuple[UUID, Request]:
     user, operation = parse(MOVEMENT, message.name)
     return user, Refund(
         account=Whose(user, MAIN),
+        heeds=heeded(user),
         scope=SCOPE,
         key=message.request_id,
         operation=operation,
@@ -199,6 +213,7 @@ def reverse(message: ledger_pb2.ReversePointsRequest) -> tuple[UUID, Request]:
     user, operation = parse(MOVEMENT, message.name)
     return user, Reverse(
         account=Whose(user, MAIN),
+        heeds=heeded(user),
         scope=SCOPE,
         key=message.request_id,
         operation=operation,
@@ -212,6 +227,7 @@ def transfer(message: ledger_pb2.TransferPointsRequest) -> tuple[UUID, Request]:
     currency = message.currency or MAIN
     return user, Transfer(
         account=Whose(user, currency),
+        heeds=heeded(user),
         scope=SCOPE,
         key=message.request_id,
         to=Whose(parse(ACCOUNT, message.destination), currency),

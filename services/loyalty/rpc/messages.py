@@ -12,6 +12,7 @@ from rapport.loyalty.v1 import loyalty_pb2 as pb
 from chassis.time import timestamp
 from services.loyalty import programme
 from services.loyalty.ledger.book import Entry
+from services.loyalty.ledger.facts import at
 from services.loyalty.ledger.movements import Movement
 from services.loyalty.ledger.requests import SOMEDAY
 from services.loyalty.models import Hold, Lot, Programme, RuleGrant, State, Subscription
@@ -72,11 +73,11 @@ def entry_message(user: UUID, entry: Entry) -> pb.Movement:
         points=entry.available,
         balance_after=entry.available_after,
         order=f"users/{user}/orders/{order}" if order else "",
-        effective_time=timestamp(entry.effective_time),
+        effective_time=at(entry.effective_time),
         pending=entry.pending,
         held=entry.held,
         arrears=entry.arrears,
-        create_time=timestamp(entry.booked_time),
+        create_time=at(entry.booked_time),
         replayed=entry.is_replay,
     )
 
