@@ -53,7 +53,7 @@ class Caller:
     kind: Literal["person", "service", "anonymous"]
     name: str = ""  # users/{user}, services/{service}, or "" for nobody in particular
     roles: frozenset[str] = frozenset()
-    session: str = ""  # users/{user}/sessions/{session}
+    session: str = ""  # users/{user}/sessions/{session}, or users/{user}/authorizations/{authorization} of a client
     scopes: frozenset[str] = frozenset()
     auth_time: datetime | None = None
     client: str = ""

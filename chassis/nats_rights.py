@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from google.protobuf.descriptor import FileDescriptor
-from rapport.identity.v1.events_pb2 import SessionRevoked, UserDeleted, UserDeletionRequested
 from rapport.privacy.v1.events_pb2 import ErasureOrdered
 
 from chassis.consumer import Handler
+from chassis.revocations import ENDS
 from chassis.streams import HOLDER, Durable, Party
 from chassis.subjects import filter_of, grammar, stream_of
-
-ENDS = (SessionRevoked, UserDeletionRequested, UserDeleted)  # what ends a token: every service hears it for itself
 
 
 class Service(Protocol):

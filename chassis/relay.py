@@ -10,16 +10,19 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
 
+import prometheus_client
 import structlog
 from nats.errors import Error as NatsError
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis.bus import Bus, Publications
-from chassis.database import Sessions
+from chassis.database import Sessions, fetch
 from chassis.envelope import headers
 from chassis.leases import Lease
 from chassis.outbox import asleep, outbox
@@ -35,16 +38,33 @@ GAUGED = 5.0
 
 log = structlog.get_logger()
 
-Rows = Sequence[Row[Any]]
 IS_WAITING = outbox.c.published_at.is_(None)
-UNPUBLISHED = select(outbox).where(IS_WAITING).order_by(outbox.c.position).limit(BATCH)
+UNPUBLISHED = """
+SELECT id, type, subject, key, version, previous, payload, traceparent, request_id, event_time
+FROM outbox WHERE published_at IS NULL ORDER BY position LIMIT $1
+"""
 COUNT = select(
     func.count(), select(outbox.c.id).where(IS_WAITING).order_by(outbox.c.position).limit(1).scalar_subquery()
 ).where(IS_WAITING)
-MARK = text("""
+MARK = """
 UPDATE outbox SET published_at = clock_timestamp()
-WHERE id = ANY(:ids) AND EXISTS (SELECT FROM lease WHERE name = :lease AND fence = :fence)
-""")
+WHERE id = ANY($1::uuid[]) AND EXISTS (SELECT FROM lease WHERE name = $2 AND fence = $3)
+"""
+
+
+class Unsent(NamedTuple):
+    """An event that waits, as it stands in the outbox."""
+
+    id: UUID
+    type: str
+    subject: str
+    key: str
+    version: int
+    previous: UUID | None
+    payload: bytes
+    traceparent: str
+    request_id: str
+    event_time: datetime
 
 
 class Relay:
@@ -79,19 +99,19 @@ class Relay:
         """Publish one batch; whether that went on, so that more should be tried at once."""
         fence = self.lease.fence
         async with self.sessions() as session:
-            rows = (await session.execute(UNPUBLISHED)).all()
+            rows = [Unsent(*row) for row in await fetch(session, UNPUBLISHED, BATCH)]
         if not rows:
             return False
         await self.publications.open()
         done = await self.send(rows)
         if done:
             async with self.sessions.begin() as session:
-                await session.execute(MARK, {"ids": done, "lease": LEASE, "fence": fence})
+                await fetch(session, MARK, done, LEASE, fence)
         return bool(done)
 
-    async def send(self, rows: Rows) -> list[UUID]:
+    async def send(self, rows: Sequence[Unsent]) -> list[UUID]:
         """Publish, each key in its own order; what was acknowledged."""
-        lanes: dict[tuple[str, str], list[Row[Any]]] = defaultdict(list)
+        lanes: dict[tuple[str, str], list[Unsent]] = defaultdict(list)
         for row in rows:
             lanes[owner_of(row.subject), row.key].append(row)
         left, done, failures = iter(lanes.values()), list[UUID](), Counter[str]()
@@ -115,7 +135,7 @@ class Relay:
             log.warning("events_not_published", count=failures.total(), kind=failures.most_common(1)[0][0])
         return done
 
-    async def publish(self, row: Row[Any]) -> None:
+    async def publish(self, row: Unsent) -> None:
         said = headers(
             id=row.id,
             type=row.type,
@@ -133,7 +153,7 @@ class Relay:
             await self.publications.send(row.subject, row.payload, said, patience=PATIENCE)
             result = "done"
         finally:
-            EVENTS_PUBLISHED.labels(row.type, result).inc()
+            published(row.type, result).inc()
 
     async def gauge(self) -> None:
         """Keep the gauges right, in every replica: an alert must not depend on the one that relays."""
@@ -151,6 +171,11 @@ class Relay:
         OUTBOX_PENDING.set(count)
         OUTBOX_OLDEST_AGE.set(max(0.0, time.time() - (oldest.int >> 80) / 1_000) if oldest else 0.0)
         return int(count)
+
+
+@lru_cache(maxsize=1_000)  # looking a child up by its labels costs more than counting does
+def published(type: str, result: str) -> prometheus_client.Counter:
+    return EVENTS_PUBLISHED.labels(type, result)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Which sessions and users have no tokens any more, as identity states it.
+"""Which sessions, authorizations and users have no tokens any more, as identity states it.
 
 Every instance hears all of it for itself. While NATS is away, a token ends by its own end, minutes later.
 """
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from google.protobuf.message import Message
-from rapport.identity.v1.events_pb2 import SessionRevoked, UserDeleted, UserDeletionRequested
+from rapport.identity.v1.events_pb2 import AuthorizationRevoked, SessionRevoked, UserDeleted, UserDeletionRequested
 
 from chassis.bus import Bus
 from chassis.envelope import Envelope
@@ -19,12 +19,12 @@ from chassis.time import Clock, system_clock
 from chassis.tokens import LIFE, SKEW
 
 BACK = timedelta(minutes=6)  # how far back a process begins to listen: what was revoked before has ended by itself
-ENDS: tuple[type[Message], ...] = (SessionRevoked, UserDeletionRequested, UserDeleted)
+ENDS: tuple[type[Message], ...] = (SessionRevoked, AuthorizationRevoked, UserDeletionRequested, UserDeleted)
 log = structlog.get_logger()
 
 
 class Revocations:
-    """The sessions and users whose tokens hold no more, kept until every token of theirs has ended anyway."""
+    """Those whose tokens hold no more, kept until every token of theirs has ended anyway."""
 
     def __init__(self, clock: Clock, most: int = 100_000) -> None:
         self.clock, self.most = clock, most
@@ -47,7 +47,7 @@ class Revocations:
 
     async def take(self, events: AsyncIterator[Envelope]) -> None:
         async for event in events:
-            self.add(event.key, event.time or self.clock())  # the key is the session, or the user who goes
+            self.add(event.key, event.time or self.clock())  # the key is what goes
 
 
 async def follow(bus: Bus, revoked: Revocations) -> None:

@@ -55,7 +55,12 @@ async def listening(
                 channel(settings.identity_target, service_token=token, name=name)
             )
             keys = keys_of_identity(identity)
-        gate = Gate(policies(*contracts), Tokens(keys, clock, revoked), Peers.read(settings.peers), clock)
+        gate = Gate(
+            policies(*contracts),
+            Tokens(keys, clock, revoked, issuer=settings.issuer),
+            Peers.read(settings.peers),
+            clock,
+        )
         road = Road(f"{name}.rapport.example", gate, checks(*contracts))
         server = grpc.aio.server(interceptors=[road], options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
         for add, servicer in servicers:

@@ -55,6 +55,7 @@ class ServiceSettings:
     support_target: str = ""
     privacy_target: str = ""
     loyalty_target: str = ""
+    issuer: str  # who signs access tokens: the store's public address, without a slash at its end
     service_token: Secret  # what this process shows its peers
     peers: Path  # JSON: each peer's name and the SHA-256 (hex) of its token
     page_key: Secret  # signs page tokens; the same in all replicas, 16 characters or more

@@ -24,7 +24,6 @@ from chassis.access import Caller
 from chassis.refusal import TokenInvalid, TryAgain
 from chassis.time import Clock
 
-ISSUER = "https://identity.rapport.example"
 AUDIENCE = "rapport"
 ALGORITHM = "Ed25519"  # RFC 9864's name for what was EdDSA on that curve
 LIFE = timedelta(minutes=5)  # at most
@@ -97,8 +96,9 @@ def key_of(one: Jwk) -> OKPKey | None:
 class Tokens:
     """Tells whose an access token is."""
 
-    def __init__(self, keys: Keys, clock: Clock, revoked: Container[str], most: int = 10_000) -> None:
+    def __init__(self, keys: Keys, clock: Clock, revoked: Container[str], *, issuer: str, most: int = 10_000) -> None:
         self.keyring, self.clock, self.revoked, self.most = Keyring(keys), clock, revoked, most
+        self.issuer = issuer
         self.checked: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
 
     def known(self, shown: str) -> Caller | None:
@@ -133,7 +133,7 @@ class Tokens:
                 claims = self.claims(shown)
             except UnknownKey:
                 raise TokenInvalid("That token is not ours.") from None
-        who, end = read(claims, self.clock())
+        who, end = read(claims, self.clock(), self.issuer)
         self.checked[shown] = who, end
         if len(self.checked) > self.most:
             self.checked.popitem(last=False)
@@ -146,23 +146,25 @@ class Tokens:
             raise TokenInvalid("That token is not ours.") from None
 
 
-def read(claims: dict[str, Any], now: datetime) -> tuple[Caller, float]:
+def read(claims: dict[str, Any], now: datetime, issuer: str) -> tuple[Caller, float]:
     """Who the claims speak of and until when, or a refusal when they are not what identity writes."""
     try:
-        user, session = UUID(claims["sub"]), UUID(claims["sid"])
+        user = UUID(claims["sub"])
+        kept = "sessions" if "sid" in claims else "authorizations"
+        kept += f"/{UUID(claims['sid' if 'sid' in claims else 'authorization'])}"
         end, issued = int(claims["exp"]), int(claims["iat"])
         who = Caller(
             kind="person",
             name=f"users/{user}",
             roles=frozenset(map(str, claims["roles"])),
-            session=f"users/{user}/sessions/{session}",
+            session=f"users/{user}/{kept}",
             scopes=frozenset(str(claims["scope"]).split()),
             auth_time=datetime.fromtimestamp(claims["auth_time"], UTC),
             client=str(claims["client_id"]),
         )
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError):
         raise TokenInvalid("That token is not ours.") from None
-    if claims.get("iss") != ISSUER or claims.get("aud") != AUDIENCE:
+    if claims.get("iss") != issuer or claims.get("aud") != AUDIENCE:
         raise TokenInvalid("That token is for somebody else.")
     if issued > (now + SKEW).timestamp() or end - issued > LIFE.total_seconds():
         raise TokenInvalid("That token claims a life we do not give.")

@@ -10,8 +10,9 @@ from rapport.annotations.v1.event_pb2 import event as event_option
 from rapport.commerce.v1 import commerce_pb2
 from rapport.commerce.v1 import events_pb2 as commerce_events
 from rapport.identity.v1 import events_pb2 as identity_events
-from rapport.identity.v1 import identity_pb2
+from rapport.identity.v1 import identity_pb2, oauth_pb2
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
+from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 from rapport.loyalty.v1 import events_pb2 as loyalty_events
 from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2, rewards_pb2
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
@@ -29,6 +30,7 @@ from gateway.app import App
 from gateway.browser import Browser
 from gateway.codec import Codec
 from gateway.http import Headers
+from gateway.oauth import OAuth
 from gateway.openapi import document
 from gateway.pages import Pages
 from gateway.serving import Gateway, run
@@ -39,7 +41,7 @@ from gateway.transcoder import Backend, ways
 
 EVENTS = (commerce_events, identity_events, loyalty_events, privacy_events, support_events)
 CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
-    "identity": (identity_pb2.DESCRIPTOR,),
+    "identity": (identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR),
     "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR),
     "privacy": (privacy_pb2.DESCRIPTOR,),
     "loyalty": (
@@ -85,6 +87,7 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
             ("GET", "/session", browser.show),
             ("DELETE", "/session", browser.sign_out),
             ("GET", "/events", facts.serve),
+            *OAuth(OAuthServiceStub(channels["identity"]), identity, sessions, pages, settings.origin).endpoints(),
             *pages.endpoints(),
         ]
         app = App(endpoints, settings.origins, SECURE if settings.origin.startswith("https:") else [])

@@ -133,5 +133,5 @@ def timed(template: str, verb: str, hundreds: int) -> Histogram:
 def refusal(problem: Problem, now: Span) -> Response:
     response = answer(problem, now)
     if problem.said.reason == "SESSION_ENDED":
-        response.headers.append(CLEARED)
+        response.headers += CLEARED
     return response

@@ -17,7 +17,7 @@ from chassis.refusal import SignInNeeded
 from gateway.codec import Codec
 from gateway.http import Request, Response
 from gateway.problems import of_body
-from gateway.sessions import CLEARED, COOKIE, MONTH, SET, Person, Sessions
+from gateway.sessions import CLEARED, COOKIE, Person, Sessions, cookies
 from gateway.transcoder import PLAIN
 
 
@@ -39,7 +39,7 @@ class Browser:
         if earlier := request.cookie(COOKIE):
             await self.end(earlier)  # a browser holds one session: what it had before ends
         response = shown(await self.sessions.person(made.secret))
-        response.headers.append((b"set-cookie", SET.format(COOKIE, made.secret, MONTH).encode()))
+        response.headers += cookies(made.secret)
         return response
 
     async def show(self, request: Request, _: MutableMapping[str, str]) -> Response:
@@ -49,7 +49,7 @@ class Browser:
         self.sessions.check_page(request)
         if secret := request.cookie(COOKIE):
             await self.end(secret)
-        return Response(status=204, headers=[CLEARED])
+        return Response(status=204, headers=[*CLEARED])
 
     async def end(self, secret: str) -> None:
         """End the session of `secret`; one that has ended already is fine."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol, TypeAlias
+from urllib.parse import parse_qsl
 
 from chassis.refusal import TryAgain
 from gateway.refusals import BodyTooLarge, UnsupportedMediaType
@@ -23,6 +24,8 @@ MOST_BYTES = 1 << 20  # of a body
 PATIENCE = 30.0  # seconds for a body to arrive, and for a piece of an answer to be taken
 BODILESS = (204, 304)
 JSON = ("application/json", "application/merge-patch+json")
+FORM = "application/x-www-form-urlencoded"
+MOST_FIELDS = 50
 
 
 class Gone(Exception):  # noqa: N818 - it is what they are
@@ -64,6 +67,13 @@ class Request:
             raise UnsupportedMediaType("The body must be application/json.")
         return body
 
+    async def form(self) -> list[tuple[str, str]]:
+        """The fields of a form, each as often as it was sent."""
+        body = await self.body()
+        if body and self.header(b"content-type").partition(";")[0].strip().lower() != FORM:
+            raise UnsupportedMediaType(f"The body must be {FORM}.")
+        return pairs(body.decode("latin-1"))
+
     async def body(self) -> bytes:
         """All of it, or a refusal of what is too large or too slow."""
         declared = self.headers.get(b"content-length")
@@ -86,6 +96,14 @@ class Request:
         except TimeoutError:
             raise TryAgain("The body did not arrive in time.", retry_after=timedelta(seconds=1)) from None
         return b"".join(pieces)
+
+
+def pairs(text: str) -> list[tuple[str, str]]:
+    """What a query or a form says, in its order."""
+    try:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise BodyTooLarge("There are too many fields.", max_fields=str(MOST_FIELDS)) from None
 
 
 def too_large() -> BodyTooLarge:

@@ -19,13 +19,25 @@ from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from chassis.client import Metadata, as_person
 from chassis.refusal import SignInNeeded, TokenInvalid
 from chassis.time import Clock, moment
-from gateway.http import Request
+from gateway.http import Headers, Request
 from gateway.refusals import OriginRefused
 
-COOKIE = "__Host-rapport"
-SET = "{}={}; Max-Age={}; Path=/; Secure; HttpOnly; SameSite=Strict"  # Strict: our pages show nobody, only fetch so
+COOKIE = "__Host-rapport"  # Strict: our pages show nobody, only fetch so
+# The same secret for who comes from another site's link to our sign-in page: read there, and nowhere else.
+LINKED = "__Host-rapport-linked"
+SET = "{}={}; Max-Age={}; Path=/; Secure; HttpOnly; SameSite={}"
 MONTH = 30 * 24 * 3600
-CLEARED = (b"set-cookie", SET.format(COOKIE, "", 0).encode())
+
+
+def cookies(secret: str, lasts: int = MONTH) -> Headers:
+    """What has a browser keep the secret of its session."""
+    return [
+        (b"set-cookie", SET.format(name, secret, lasts, where).encode())
+        for name, where in ((COOKIE, "Strict"), (LINKED, "Lax"))
+    ]
+
+
+CLEARED = cookies("", 0)
 SECRET = re.compile(r"[\w-]{16,100}", re.ASCII)
 SHOWN = re.compile(r"[\x20-\x7e]{1,8192}")  # what gRPC carries in its metadata
 MARGIN = timedelta(seconds=10)  # a token is renewed before a service could find it ended
@@ -110,13 +122,16 @@ class Sessions:
         """Refuse what another site makes a browser do in its user's name."""
         if request.is_safe:
             return
+        self.check_origin(request)
+        if b"x-rapport-client" not in request.headers:
+            raise OriginRefused("Send the header X-Rapport-Client: it proves that a script of our own page calls.")
+
+    def check_origin(self, request: Request) -> None:
         # Browsers say both, and no page can make them lie; where the first is not known to them the second is.
         site, origin = request.header(b"sec-fetch-site"), request.header(b"origin")
         is_ours = site in ("same-origin", "none") if site else origin in ("", self.origin)
         if not is_ours:
             raise OriginRefused("This must be called from the store's own page.")
-        if b"x-rapport-client" not in request.headers:
-            raise OriginRefused("Send the header X-Rapport-Client: it proves that a script of our own page calls.")
 
 
 def key_of(secret: str) -> bytes:

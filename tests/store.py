@@ -86,9 +86,8 @@ class Store:
     def bearer(self, user: str, *roles: str, age: timedelta = timedelta(), **how: Any) -> dict[str, str]:
         """The header of somebody who signed in just now, with a token that is so old."""
         now = self.clock()
-        minted = tokens.mint(
-            UUID(user.removeprefix("users/")), *roles, now=now - age, key=self.key, **{"signed_in": now, **how}
-        )
+        said = {"signed_in": now, "iss": self.plan.urls["store"], **how}
+        minted = tokens.mint(UUID(user.removeprefix("users/")), *roles, now=now - age, key=self.key, **said)
         return {"authorization": f"Bearer {minted}"}
 
     def peer(self, name: str) -> dict[str, str]:

@@ -9,8 +9,9 @@ from joserfc.jwk import OKPKey
 from rapport.identity.v1.identity_pb2 import Jwk
 
 from chassis.client import as_person
-from chassis.tokens import ALGORITHM, AUDIENCE, ISSUER, LIFE
+from chassis.tokens import ALGORITHM, AUDIENCE, LIFE
 
+ISSUER = "https://store.example.org"
 KEY = OKPKey.generate_key("Ed25519", {"kid": "tests"})
 
 

@@ -1,8 +1,8 @@
 """./rapport apply DIR: brings the store's data in, over the public interfaces, as the operator.
 
 The folder is the truth for what it names: the second time, nothing changes. Each file is a noun: faq.yaml, hours.yaml,
-policy.yaml, programme.yaml, rewards.yaml, vouchers.yaml. retention.yaml is read by every service when it starts, and is
-not brought in by anybody.
+policy.yaml, programme.yaml, rewards.yaml, vouchers.yaml, clients.yaml. retention.yaml is read by every service when it
+starts, and is not brought in by anybody.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ import yaml
 from google.api.field_behavior_pb2 import OUTPUT_ONLY, field_behavior
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
+from rapport.identity.v1 import oauth_pb2 as oauth_pb
+from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 from rapport.loyalty.v1 import loyalty_pb2 as loyalty_pb
 from rapport.loyalty.v1 import rewards_pb2 as rewards_pb
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
@@ -68,7 +70,7 @@ def apply(plan: Plan, folder: Path, say: Say = lambda _: None) -> str:
     async def go() -> Report:
         async with AsyncExitStack() as stack:
             channels = {}
-            for name in ("support", "privacy", "loyalty"):
+            for name in ("identity", "support", "privacy", "loyalty"):
                 one = channel(target(plan, name), service_token=token, name="operator")
                 channels[name] = await stack.enter_async_context(one)
             return await bring_in(folder, channels, say)
@@ -266,7 +268,34 @@ async def all_offers(loyalty: RewardsServiceStub) -> AsyncIterator[rewards_pb.Vo
         request.page_token = page.next_page_token
 
 
+async def clients(said: dict[str, Any], channels: Channels) -> AsyncIterator[Change]:
+    identity = OAuthServiceStub(channels["identity"])
+    known = {one.name: one async for one in all_clients(identity)}
+    for one in said["clients"]:
+        client = dict(one)
+        wanted = ParseDict(client | {"name": f"clients/{client.pop('id')}"}, oauth_pb.Client())
+        present = known.pop(wanted.name, None)
+        wanted.etag = present.etag if present else ""
+        put = oauth_pb.UpdateClientRequest(client=wanted)
+        for change in differing(wanted.name, wanted, present, identity.UpdateClient, put):
+            yield change
+    for name in known:
+        yield Change(name, "goes", partial(identity.DeleteClient, oauth_pb.DeleteClientRequest(name=name)))
+
+
+async def all_clients(identity: OAuthServiceStub) -> AsyncIterator[oauth_pb.Client]:
+    request = oauth_pb.ListClientsRequest(page_size=200)
+    while True:
+        page = await identity.ListClients(request)
+        for one in page.clients:
+            yield one
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
 NOUNS = {
+    "clients.yaml": clients,
     "faq.yaml": faq,
     "hours.yaml": hours,
     "policy.yaml": policy,

@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -22,6 +23,7 @@ def for_service(plan: Plan, service: str, instance: str) -> dict[str, str]:
     told = for_peer(plan, service, instance) | {
         "RAPPORT_LISTEN": f"127.0.0.1:{plan.ports[instance]}",
         "RAPPORT_DATABASE_URL_FILE": str(state.told(f"database-{service}.url", database_url(plan, service))),
+        "RAPPORT_ISSUER": plan.urls["store"],
         "RAPPORT_PAGE_KEY_FILE": str(state.secret("page-key")),
         "RAPPORT_PEERS": str(peers(state)),
         "RAPPORT_SMTP_URL": f"smtp://127.0.0.1:{plan.ports['smtp']}",
@@ -31,6 +33,8 @@ def for_service(plan: Plan, service: str, instance: str) -> dict[str, str]:
         case "identity":
             told["RAPPORT_PUBLIC_URL"] = plan.urls["store"]
             told["RAPPORT_SIGNING_KEY_FILE"] = str(state.secret("signing-key", signing_key))
+            told["RAPPORT_ID_TOKEN_KEY_FILE"] = str(state.secret("id-token-key", id_token_key))
+            told["RAPPORT_OAUTH_KEY_FILE"] = str(state.secret("oauth-key", hex_key))
         case "loyalty":
             told["RAPPORT_PUBLIC_URL"] = plan.urls["store"]
             told["RAPPORT_BONUS_KEY_FILE"] = str(state.secret("bonus-key", hex_key))
@@ -114,4 +118,10 @@ def hex_key() -> str:
 def signing_key() -> str:
     """An Ed25519 key in PEM."""
     key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def id_token_key() -> str:
+    """An RSA key in PEM."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -1,16 +1,20 @@
 """The identity service's process."""
 
-from rapport.identity.v1 import events_pb2, identity_pb2
+from rapport.identity.v1 import events_pb2, identity_pb2, oauth_pb2
 from rapport.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
+from rapport.identity.v1.oauth_pb2_grpc import add_OAuthServiceServicer_to_server
 
 from chassis.database import Sessions
 from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.time import Clock
 from services.identity import deletions, models
+from services.identity.oauth.authorizations import forget_authorizations
+from services.identity.oauth.codes import Codes
 from services.identity.passwords import Passwords
 from services.identity.registrations import forget_registrations
-from services.identity.rpc import Identity
+from services.identity.rpc.identity import Identity
+from services.identity.rpc.oauth import OAuth
 from services.identity.sessions import forget_sessions
 from services.identity.settings import Settings
 from services.identity.tokens import Signer
@@ -24,14 +28,19 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
         at_once=settings.hashing_at_once,
         waiting=settings.hashing_waiting,
     )
-    pages, signer = Pages(settings.page_key.value.encode()), Signer(settings.signing_key.value)
+    pages = Pages(settings.page_key.value.encode())
+    signer = Signer(settings.signing_key.value, settings.id_token_key.value, issuer=settings.issuer)
+    codes = Codes(bytes.fromhex(settings.oauth_key.value))
     identity = Identity(sessions, clock, pages, passwords, signer, settings.public_url.rstrip("/"))
     return Service(
         name="identity",
         package="rapport.identity.v1",
-        contracts=[identity_pb2.DESCRIPTOR, events_pb2.DESCRIPTOR],
-        servicers=[(add_IdentityServiceServicer_to_server, identity)],
-        jobs=[forget_registrations, forget_sessions],
+        contracts=[identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, events_pb2.DESCRIPTOR],
+        servicers=[
+            (add_IdentityServiceServicer_to_server, identity),
+            (add_OAuthServiceServicer_to_server, OAuth(sessions, clock, pages, signer, codes)),
+        ],
+        jobs=[forget_registrations, forget_sessions, forget_authorizations],
         sessions=sessions,
         metadata=models.Base.metadata,
         clock=clock,

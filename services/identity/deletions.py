@@ -14,6 +14,7 @@ from chassis.outbox import publish
 from chassis.time import timestamp
 from services.identity import mails, registrations, sessions, users
 from services.identity.models import State, User
+from services.identity.oauth import authorizations
 
 
 async def request(session: AsyncSession, id: UUID, *, etag: str, now: datetime) -> User:
@@ -26,6 +27,7 @@ async def request(session: AsyncSession, id: UUID, *, etag: str, now: datetime) 
     user.state, user.erasure_id = State.DELETING, uuid4()
     user.version, user.update_time = user.version + 1, now
     await sessions.revoke_all(session, id, now=now)
+    await authorizations.end_those_of_user(session, id, now=now)
     await session.flush()
     erasure = f"erasures/{user.erasure_id}"
     await publish(session, UserDeletionRequested(user=user.name, erasure=erasure, event_time=timestamp(now)))

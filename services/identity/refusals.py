@@ -47,5 +47,17 @@ class PhotoNotFound(Refusal):
     code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.PHOTO_NOT_FOUND)
 
 
+class ClientNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.CLIENT_NOT_FOUND)
+
+
+class ClientUnsafe(Refusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(errors.CLIENT_UNSAFE)
+
+
+class AuthorizationNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.AUTHORIZATION_NOT_FOUND)
+
+
 class UserDeleting(Refusal):
     code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.USER_DELETING)

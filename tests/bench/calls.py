@@ -67,6 +67,7 @@ async def chassis(key: str) -> AsyncIterator[int]:
         settings = ServiceSettings(
             listen="127.0.0.1:0",
             metrics_listen="",
+            issuer="https://store.example.org",
             database_url=Secret(""),
             nats_url="",
             nats_user="",

@@ -135,7 +135,7 @@ async def consulted(
     more: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Stub]:
     """A stub of the oracle, behind the road that every service stands behind."""
-    tokens_ = Tokens(keys, clock, revoked or Revocations(clock))
+    tokens_ = Tokens(keys, clock, revoked or Revocations(clock), issuer=tokens.ISSUER)
     gate = Gate(policies(*contracts), tokens_, Peers(PEERS), clock)
     server = grpc.aio.server(interceptors=[Road("oracle.rapport.example", gate, checks(*contracts))])
     servicer(oracle, server, **(more or {}))

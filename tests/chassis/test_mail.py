@@ -348,6 +348,7 @@ def settings(smtp_url: str, mail_from: str) -> ServiceSettings:
     return ServiceSettings(
         listen="127.0.0.1:0",
         metrics_listen="127.0.0.1:0",
+        issuer="https://store.example.org",
         database_url=Secret("x"),
         nats_url="",
         nats_user="",

@@ -57,6 +57,7 @@ def settings(tmp_path: Path, clock: TestClock) -> ServiceSettings:
     return ServiceSettings(
         listen="127.0.0.1:0",
         metrics_listen="127.0.0.1:0",
+        issuer="https://store.example.org",
         database_url=Secret(""),
         nats_url="nats://127.0.0.1:9",
         nats_user="",

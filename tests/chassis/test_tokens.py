@@ -22,7 +22,7 @@ from chassis.time import TestClock, system_clock
 from chassis.tokens import ALGORITHM, LIFE, SKEW, Keyring, Keys, Tokens, keys_of_identity
 from tests.chassis.oracle import Question, consulted
 from tests.chassis.test_rpc import refusal_of
-from tests.tokens import KEY, as_user, keys, mint
+from tests.tokens import ISSUER, KEY, as_user, keys, mint
 
 ADA = UUID("8a3c9a5e-0c5f-4a56-9f0e-3f4d7c5b2a10")
 OTHER_KEY = OKPKey.generate_key("Ed25519", {"kid": "tests"})
@@ -40,7 +40,7 @@ async def whose(tokens: Tokens, token: str) -> Caller:
 
 
 def made(clock: TestClock, keys: Keys = keys, **how: Any) -> Tokens:
-    return Tokens(keys, clock, Revocations(clock), **how)
+    return Tokens(keys, clock, Revocations(clock), issuer=ISSUER, **how)
 
 
 def unsigned(claims: str) -> str:
@@ -156,7 +156,7 @@ async def test_only_so_many_checks_are_remembered(clock: TestClock) -> None:
 
 async def test_a_revoked_session_ends_its_tokens_though_they_were_checked_before(clock: TestClock) -> None:
     revoked, session = Revocations(clock), uuid4()
-    tokens = Tokens(keys, clock, revoked)
+    tokens = Tokens(keys, clock, revoked, issuer=ISSUER)
     hers, other = mint(ADA, session=session, now=clock()), mint(ADA, now=clock())
     await whose(tokens, hers)
     revoked.add(f"users/{ADA}/sessions/{session}", clock())
@@ -167,7 +167,7 @@ async def test_a_revoked_session_ends_its_tokens_though_they_were_checked_before
 
 async def test_a_deleted_user_has_no_tokens(clock: TestClock) -> None:
     revoked = Revocations(clock)
-    tokens = Tokens(keys, clock, revoked)
+    tokens = Tokens(keys, clock, revoked, issuer=ISSUER)
     revoked.add(f"users/{ADA}", clock())
     with pytest.raises(TokenInvalid, match="revoked"):
         await whose(tokens, mint(ADA, now=clock()))

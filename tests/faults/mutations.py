@@ -58,9 +58,8 @@ MUTATIONS = (
         "pay_order",
         "an outbox row is skipped",
         "chassis/outbox.py",
-        "    if not events:\n        return\n    now = span.get()\n",
-        '    events = [one for one in events if one.DESCRIPTOR.name != "OrderPaid"]\n'
-        "    if not events:\n        return\n    now = span.get()\n",
+        "[row_of(event) for event in events])",
+        '[row_of(event) for event in events if event.DESCRIPTOR.name != "OrderPaid"])',
         ("support",),
     ),
     Mutation(
@@ -83,9 +82,8 @@ MUTATIONS = (
         "hear_answer",
         "replies are stated to nobody",
         "chassis/outbox.py",
-        "    if not events:\n        return\n    now = span.get()\n",
-        '    events = [one for one in events if one.DESCRIPTOR.name != "TicketReplied"]\n'
-        "    if not events:\n        return\n    now = span.get()\n",
+        "[row_of(event) for event in events])",
+        '[row_of(event) for event in events if event.DESCRIPTOR.name != "TicketReplied"])',
         ("support",),
     ),
     Mutation(

@@ -16,13 +16,14 @@ from chassis.client import as_person
 from chassis.database import Sessions
 from chassis.settings import Secret, SettingsError
 from chassis.time import moment
-from chassis.tokens import AUDIENCE, ISSUER, LIFE
+from chassis.tokens import AUDIENCE, LIFE
 from services.identity.sessions import IDLE
 from services.identity.sessions import LIFE as SESSION_LIFE
 from services.identity.settings import Settings
 from services.identity.tokens import Signer
-from tests.identity.conftest import new_key, served
+from tests.identity.conftest import RSA_KEY, new_key, served
 from tests.identity.people import ADA, SUPPORT, Identity
+from tests.tokens import ISSUER
 from tests.world import Hands, refused
 
 
@@ -33,7 +34,9 @@ def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 async def jwks(identity: Identity) -> list[pb.Jwk]:
-    return list((await identity.stub.GetJwks(pb.GetJwksRequest())).keys)
+    """The keys of access tokens."""
+    keys = (await identity.stub.GetJwks(pb.GetJwksRequest())).keys
+    return [one for one in keys if one.kty == "OKP"]
 
 
 async def test_a_token_says_who_by_which_session_and_for_five_minutes(identity: Identity) -> None:
@@ -135,10 +138,16 @@ def public(key: Any) -> str:
 )
 def test_a_key_that_cannot_sign_stops_the_start_with_a_sentence(file: str) -> None:
     with pytest.raises(SettingsError, match="Ed25519 keys in PEM, the first of them private"):
-        Signer(file)
+        Signer(file, RSA_KEY, issuer=ISSUER)
 
 
 def test_a_key_that_only_checks_may_follow_one_that_signs() -> None:
     other = ed25519.Ed25519PrivateKey.generate()
-    assert len(Signer(f"{new_key()}{public(other)}").published()) == 2
-    assert all("d" not in key for key in Signer(new_key()).published())
+    assert len(Signer(f"{new_key()}{public(other)}", RSA_KEY, issuer=ISSUER).published()) == 3
+    assert all("d" not in key for key in Signer(new_key(), RSA_KEY, issuer=ISSUER).published())
+
+
+@pytest.mark.parametrize("file", ["", "nonsense", new_key()], ids=["empty", "nonsense", "ed25519"])
+def test_an_id_token_key_that_cannot_sign_stops_the_start_with_a_sentence(file: str) -> None:
+    with pytest.raises(SettingsError, match="RSA keys in PEM, the first of them private"):
+        Signer(new_key(), file, issuer=ISSUER)

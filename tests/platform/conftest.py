@@ -42,6 +42,7 @@ class Terminal:
             group=self.user,
             extra_groups=None if self.user is None else [],
             umask=self.umask,
+            preexec_fn=hear_ctrl_c,
         )
         self.started.append(process)
         return process
@@ -87,6 +88,11 @@ def mentions(pid: int, home: Path) -> bool:
         return pid != os.getpid() and (str(home).encode() in words or within(os.readlink(f"/proc/{pid}/cwd"), home))
     except OSError:  # it has ended
         return False
+
+
+def hear_ctrl_c() -> None:
+    """As programs of a terminal do: tests that run in the background are deaf to it, and what they start would be."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def within(path: str, home: Path) -> bool:

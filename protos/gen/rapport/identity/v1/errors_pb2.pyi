@@ -42,6 +42,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     PHOTO_NOT_FOUND: _ErrorReason.ValueType  # 10
     USER_DELETING: _ErrorReason.ValueType  # 11
     """Nothing about a user who is being erased can be changed."""
+    CLIENT_NOT_FOUND: _ErrorReason.ValueType  # 12
+    CLIENT_UNSAFE: _ErrorReason.ValueType  # 13
+    """Mend the fields listed: a client set up like this could be robbed of its tokens (RFC 9700)."""
+    AUTHORIZATION_NOT_FOUND: _ErrorReason.ValueType  # 14
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -65,4 +69,8 @@ PHOTO_UNREADABLE: ErrorReason.ValueType  # 9
 PHOTO_NOT_FOUND: ErrorReason.ValueType  # 10
 USER_DELETING: ErrorReason.ValueType  # 11
 """Nothing about a user who is being erased can be changed."""
+CLIENT_NOT_FOUND: ErrorReason.ValueType  # 12
+CLIENT_UNSAFE: ErrorReason.ValueType  # 13
+"""Mend the fields listed: a client set up like this could be robbed of its tokens (RFC 9700)."""
+AUTHORIZATION_NOT_FOUND: ErrorReason.ValueType  # 14
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -28,7 +28,7 @@ from rapport.annotations.v1 import event_pb2 as rapport_dot_annotations_dot_v1_d
 from rapport.annotations.v1 import personal_data_pb2 as rapport_dot_annotations_dot_v1_dot_personal__data__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n rapport/identity/v1/events.proto\x12\x13rapport.identity.v1\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"rapport/annotations/v1/event.proto\x1a*rapport/annotations/v1/personal_data.proto\"\x81\x01\n\x0bUserCreated\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x10\xb2\xc8\x18\x0c\n\x04user\x12\x04user\"\xb5\x01\n\x0bUserUpdated\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x32\n\x05paths\x18\x02 \x03(\tB#\x8a\xc9\x18\x1fnames of fields of the contract\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x10\xb2\xc8\x18\x0c\n\x04user\x12\x04user\"\xc2\x01\n\x15UserDeletionRequested\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x35\n\x07\x65rasure\x18\x02 \x01(\tB$\xfa\x41!\n\x1fprivacy.rapport.example/Erasure\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x10\xb2\xc8\x18\x0c\n\x04user\x12\x04user\"\xb8\x01\n\x0bUserDeleted\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x35\n\x07\x65rasure\x18\x02 \x01(\tB$\xfa\x41!\n\x1fprivacy.rapport.example/Erasure\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x10\xb2\xc8\x18\x0c\n\x04user\x12\x04user\"\xbf\x01\n\x0eSessionCreated\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x36\n\x07session\x18\x02 \x01(\tB%\xfa\x41\"\n identity.rapport.example/Session\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x13\xb2\xc8\x18\x0f\n\x04user\x12\x07session\"\xbf\x01\n\x0eSessionRevoked\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x36\n\x07session\x18\x02 \x01(\tB%\xfa\x41\"\n identity.rapport.example/Session\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x13\xb2\xc8\x18\x0f\n\x04user\x12\x07sessionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n rapport/identity/v1/events.proto\x12\x13rapport.identity.v1\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"rapport/annotations/v1/event.proto\x1a*rapport/annotations/v1/personal_data.proto\"\x81\x01\n\x0bUserCreated\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x10\xb2\xc8\x18\x0c\n\x04user\x12\x04user\"\xb5\x01\n\x0bUserUpdated\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x32\n\x05paths\x18\x02 \x03(\tB#\x8a\xc9\x18\x1fnames of fields of the contract\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x10\xb2\xc8\x18\x0c\n\x04user\x12\x04user\"\xc2\x01\n\x15UserDeletionRequested\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x35\n\x07\x65rasure\x18\x02 \x01(\tB$\xfa\x41!\n\x1fprivacy.rapport.example/Erasure\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x10\xb2\xc8\x18\x0c\n\x04user\x12\x04user\"\xb8\x01\n\x0bUserDeleted\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x35\n\x07\x65rasure\x18\x02 \x01(\tB$\xfa\x41!\n\x1fprivacy.rapport.example/Erasure\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x10\xb2\xc8\x18\x0c\n\x04user\x12\x04user\"\xbf\x01\n\x0eSessionCreated\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x36\n\x07session\x18\x02 \x01(\tB%\xfa\x41\"\n identity.rapport.example/Session\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x13\xb2\xc8\x18\x0f\n\x04user\x12\x07session\"\xbf\x01\n\x0eSessionRevoked\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x36\n\x07session\x18\x02 \x01(\tB%\xfa\x41\"\n identity.rapport.example/Session\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x13\xb2\xc8\x18\x0f\n\x04user\x12\x07session\"\x8d\x02\n\x14\x41uthorizationCreated\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x42\n\rauthorization\x18\x02 \x01(\tB+\xfa\x41(\n&identity.rapport.example/Authorization\x12\x34\n\x06\x63lient\x18\x03 \x01(\tB$\xfa\x41!\n\x1fidentity.rapport.example/Client\x12.\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x19\xb2\xc8\x18\x15\n\x04user\x12\rauthorization\"\xb9\x03\n\x14\x41uthorizationRevoked\x12\x30\n\x04user\x18\x01 \x01(\tB\"\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x42\n\rauthorization\x18\x02 \x01(\tB+\xfa\x41(\n&identity.rapport.example/Authorization\x12\x34\n\x06\x63lient\x18\x03 \x01(\tB$\xfa\x41!\n\x1fidentity.rapport.example/Client\x12@\n\x06reason\x18\x04 \x01(\x0e\x32\x30.rapport.identity.v1.AuthorizationRevoked.Reason\x12.\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"h\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\r\n\tASKED_FOR\x10\x01\x12\x11\n\rSESSION_ENDED\x10\x02\x12\x10\n\x0cTOKEN_REUSED\x10\x03\x12\x12\n\x0e\x43LIENT_DELETED\x10\x04:\x19\xb2\xc8\x18\x15\n\x04user\x12\rauthorizationb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -69,6 +69,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSIONREVOKED'].fields_by_name['session']._serialized_options = b'\372A\"\n identity.rapport.example/Session'
   _globals['_SESSIONREVOKED']._loaded_options = None
   _globals['_SESSIONREVOKED']._serialized_options = b'\262\310\030\017\n\004user\022\007session'
+  _globals['_AUTHORIZATIONCREATED'].fields_by_name['user']._loaded_options = None
+  _globals['_AUTHORIZATIONCREATED'].fields_by_name['user']._serialized_options = b'\372A\037\n\035identity.rapport.example/User'
+  _globals['_AUTHORIZATIONCREATED'].fields_by_name['authorization']._loaded_options = None
+  _globals['_AUTHORIZATIONCREATED'].fields_by_name['authorization']._serialized_options = b'\372A(\n&identity.rapport.example/Authorization'
+  _globals['_AUTHORIZATIONCREATED'].fields_by_name['client']._loaded_options = None
+  _globals['_AUTHORIZATIONCREATED'].fields_by_name['client']._serialized_options = b'\372A!\n\037identity.rapport.example/Client'
+  _globals['_AUTHORIZATIONCREATED']._loaded_options = None
+  _globals['_AUTHORIZATIONCREATED']._serialized_options = b'\262\310\030\025\n\004user\022\rauthorization'
+  _globals['_AUTHORIZATIONREVOKED'].fields_by_name['user']._loaded_options = None
+  _globals['_AUTHORIZATIONREVOKED'].fields_by_name['user']._serialized_options = b'\372A\037\n\035identity.rapport.example/User'
+  _globals['_AUTHORIZATIONREVOKED'].fields_by_name['authorization']._loaded_options = None
+  _globals['_AUTHORIZATIONREVOKED'].fields_by_name['authorization']._serialized_options = b'\372A(\n&identity.rapport.example/Authorization'
+  _globals['_AUTHORIZATIONREVOKED'].fields_by_name['client']._loaded_options = None
+  _globals['_AUTHORIZATIONREVOKED'].fields_by_name['client']._serialized_options = b'\372A!\n\037identity.rapport.example/Client'
+  _globals['_AUTHORIZATIONREVOKED']._loaded_options = None
+  _globals['_AUTHORIZATIONREVOKED']._serialized_options = b'\262\310\030\025\n\004user\022\rauthorization'
   _globals['_USERCREATED']._serialized_start=198
   _globals['_USERCREATED']._serialized_end=327
   _globals['_USERUPDATED']._serialized_start=330
@@ -81,4 +97,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSIONCREATED']._serialized_end=1089
   _globals['_SESSIONREVOKED']._serialized_start=1092
   _globals['_SESSIONREVOKED']._serialized_end=1283
+  _globals['_AUTHORIZATIONCREATED']._serialized_start=1286
+  _globals['_AUTHORIZATIONCREATED']._serialized_end=1555
+  _globals['_AUTHORIZATIONREVOKED']._serialized_start=1558
+  _globals['_AUTHORIZATIONREVOKED']._serialized_end=1999
+  _globals['_AUTHORIZATIONREVOKED_REASON']._serialized_start=1868
+  _globals['_AUTHORIZATIONREVOKED_REASON']._serialized_end=1972
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -184,3 +185,95 @@ class SessionRevoked(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SessionRevoked: _TypeAlias = SessionRevoked  # noqa: Y015
+
+@_typing.final
+class AuthorizationCreated(_message.Message):
+    """A person let a client do something, in a sign-in through it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_FIELD_NUMBER: _builtins.int
+    AUTHORIZATION_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    user: _builtins.str
+    authorization: _builtins.str
+    client: _builtins.str
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        user: _builtins.str = ...,
+        authorization: _builtins.str = ...,
+        client: _builtins.str = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorization", b"authorization", "client", b"client", "event_time", b"event_time", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuthorizationCreated: _TypeAlias = AuthorizationCreated  # noqa: Y015
+
+@_typing.final
+class AuthorizationRevoked(_message.Message):
+    """No token of this authorization is good any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Reason:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[AuthorizationRevoked._Reason.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        REASON_UNSPECIFIED: AuthorizationRevoked._Reason.ValueType  # 0
+        ASKED_FOR: AuthorizationRevoked._Reason.ValueType  # 1
+        """By the person, or by the client itself."""
+        SESSION_ENDED: AuthorizationRevoked._Reason.ValueType  # 2
+        """The session that it hung on ended."""
+        TOKEN_REUSED: AuthorizationRevoked._Reason.ValueType  # 3
+        """A code or a refresh token was used a second time: somebody else may have it."""
+        CLIENT_DELETED: AuthorizationRevoked._Reason.ValueType  # 4
+        """The client is gone."""
+
+    class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
+    REASON_UNSPECIFIED: AuthorizationRevoked.Reason.ValueType  # 0
+    ASKED_FOR: AuthorizationRevoked.Reason.ValueType  # 1
+    """By the person, or by the client itself."""
+    SESSION_ENDED: AuthorizationRevoked.Reason.ValueType  # 2
+    """The session that it hung on ended."""
+    TOKEN_REUSED: AuthorizationRevoked.Reason.ValueType  # 3
+    """A code or a refresh token was used a second time: somebody else may have it."""
+    CLIENT_DELETED: AuthorizationRevoked.Reason.ValueType  # 4
+    """The client is gone."""
+
+    USER_FIELD_NUMBER: _builtins.int
+    AUTHORIZATION_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    user: _builtins.str
+    authorization: _builtins.str
+    client: _builtins.str
+    reason: Global___AuthorizationRevoked.Reason.ValueType
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        user: _builtins.str = ...,
+        authorization: _builtins.str = ...,
+        client: _builtins.str = ...,
+        reason: Global___AuthorizationRevoked.Reason.ValueType = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorization", b"authorization", "client", b"client", "event_time", b"event_time", "reason", b"reason", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuthorizationRevoked: _TypeAlias = AuthorizationRevoked  # noqa: Y015

@@ -232,7 +232,7 @@ Global___Session: _TypeAlias = Session  # noqa: Y015
 
 @_typing.final
 class Jwk(_message.Message):
-    """One public key (RFC 7517, RFC 8037)."""
+    """One public key (RFC 7517, RFC 7518, RFC 8037)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -242,12 +242,17 @@ class Jwk(_message.Message):
     KID_FIELD_NUMBER: _builtins.int
     USE_FIELD_NUMBER: _builtins.int
     ALG_FIELD_NUMBER: _builtins.int
+    N_FIELD_NUMBER: _builtins.int
+    E_FIELD_NUMBER: _builtins.int
     kty: _builtins.str
     crv: _builtins.str
     x: _builtins.str
     kid: _builtins.str
     use: _builtins.str
     alg: _builtins.str
+    n: _builtins.str
+    """Of an RSA key."""
+    e: _builtins.str
     def __init__(
         self,
         *,
@@ -257,10 +262,12 @@ class Jwk(_message.Message):
         kid: _builtins.str = ...,
         use: _builtins.str = ...,
         alg: _builtins.str = ...,
+        n: _builtins.str = ...,
+        e: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alg", b"alg", "crv", b"crv", "kid", b"kid", "kty", b"kty", "use", b"use", "x", b"x"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alg", b"alg", "crv", b"crv", "e", b"e", "kid", b"kid", "kty", b"kty", "n", b"n", "use", b"use", "x", b"x"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

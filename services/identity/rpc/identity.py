@@ -1,4 +1,4 @@
-"""Speaks rapport.identity.v1; decides nothing."""
+"""People, how they prove who they are, and the sessions they hold."""
 
 from collections.abc import Collection
 from typing import Any

@@ -1,0 +1,272 @@
+"""The HTTP face of the OAuth 2.1 and OpenID Connect provider. Identity decides; here are the addresses, the pages that
+people sign in and consent on, without scripts, and what the protocol says of headers.
+
+GET, POST /oauth/authorize    POST /oauth/sign-in    POST /oauth/consent    the browser's way
+POST /oauth/token    POST /oauth/introspect    POST /oauth/revoke    GET, POST /oauth/userinfo    what clients call
+GET /oauth/jwks    GET /.well-known/openid-configuration, oauth-authorization-server    what they read
+"""
+
+import hmac
+import secrets
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import grpc
+import orjson
+from rapport.identity.v1 import identity_pb2, oauth_pb2
+from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
+from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
+
+from chassis.refusal import refused
+from gateway.http import Handler, Headers, Request, Response, pairs
+from gateway.pages import HEADERS, POLICY, Pages
+from gateway.refusals import OriginRefused
+from gateway.sessions import LINKED, Sessions, cookies
+
+FORM_COOKIE = "__Host-rapport-form"
+SET_FORM = "{}={}; Path=/; Secure; HttpOnly; SameSite=Lax"  # Lax: a link from elsewhere must not renew it
+JSON: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+READABLE: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"public, max-age=300")]
+CALLED = {
+    "token": oauth_pb2.CallEndpointRequest.TOKEN,
+    "introspect": oauth_pb2.CallEndpointRequest.INTROSPECTION,
+    "revoke": oauth_pb2.CallEndpointRequest.REVOCATION,
+    "userinfo": oauth_pb2.CallEndpointRequest.USERINFO,
+}
+# What people are told they allow. A scope that is not here is named as it is.
+SCOPES = {
+    "openid": "Know that it is you",
+    "profile": "See your name",
+    "email": "See your e-mail address",
+    "address": "See your address",
+    "offline_access": "Go on when you have signed out",
+    "profile.write": "Change your profile",
+    "account.delete": "Delete your account",
+    "sessions": "See and end where you are signed in",
+    "orders": "See your orders",
+    "points": "See your points",
+    "tickets": "Read and write your messages to support",
+    "privacy": "See and change your privacy choices",
+}
+CLAIMS = ["sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "nonce", "sid", "name", "email", "email_verified"]
+Captured = MutableMapping[str, str]
+Fields = Sequence[tuple[str, str]]
+
+
+class OAuth:
+    """The provider's endpoints."""
+
+    def __init__(
+        self, oauth: OAuthServiceStub, identity: IdentityServiceStub, sessions: Sessions, pages: Pages, issuer: str
+    ) -> None:
+        self.oauth, self.identity, self.sessions, self.pages = oauth, identity, sessions, pages
+        self.issuer = issuer
+
+    def endpoints(self) -> Iterator[tuple[str, str, Handler]]:
+        yield "GET", "/oauth/authorize", self.authorize
+        yield "POST", "/oauth/authorize", self.authorize
+        yield "POST", "/oauth/sign-in", self.sign_in
+        yield "POST", "/oauth/consent", self.consent
+        yield "GET", "/oauth/userinfo", self.called("userinfo")
+        for name in CALLED:
+            yield "POST", f"/oauth/{name}", self.called(name)
+        yield "GET", "/oauth/jwks", self.jwks
+        yield "GET", "/.well-known/openid-configuration", self.discovery
+        yield "GET", "/.well-known/oauth-authorization-server", self.discovery
+
+    # The browser's way
+
+    async def authorize(self, request: Request, _: Captured) -> Response:
+        asked = pairs(request.query) if request.is_safe else await request.form()
+        return await self.go_on(request, asked, request.cookie(LINKED))
+
+    async def go_on(
+        self,
+        request: Request,
+        asked: Fields,
+        secret: str,
+        *,
+        since: datetime | None = None,
+        decision: "oauth_pb2.AuthorizeRequest.Decision.ValueType" = oauth_pb2.AuthorizeRequest.DECISION_UNSPECIFIED,
+    ) -> Response:
+        """Send the browser where identity says, or show the page that is missing."""
+        wanted = oauth_pb2.AuthorizeRequest(parameters=parameters(asked), session_secret=secret, decision=decision)
+        if since is not None:
+            wanted.ask_time.FromDatetime(since)
+        try:
+            answer = await self.oauth.Authorize(wanted)
+        except grpc.aio.AioRpcError as error:
+            return self.failed(error)
+        match answer.WhichOneof("outcome"):
+            case "redirect":
+                return self.sent_on(answer.redirect)
+            case "sign_in":
+                shown: dict[str, Any] = {"client": answer.sign_in.client_title, "email": answer.sign_in.login_hint}
+                return self.form(request, "oauth_sign_in.html", asked, since, shown)
+            case "consent":
+                scopes = [SCOPES.get(one, one) for one in answer.consent.scopes]
+                shown = {"client": answer.consent.client_title, "email": answer.consent.email, "scopes": scopes}
+                return self.form(request, "oauth_consent.html", asked, since, shown)
+        return self.problem(answer.problem.error, answer.problem.error_description)
+
+    async def sign_in(self, request: Request, _: Captured) -> Response:
+        fields, asked, since = await self.ours(request)
+        said = identity_pb2.CreateSessionRequest(
+            email=fields.get("email", ""),
+            password=fields.get("password", ""),
+            user_agent=request.header(b"user-agent")[:1000],
+        )
+        try:
+            made = await self.identity.CreateSession(said)
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT):
+                return self.failed(error)
+            shown = {"client": fields.get("client", ""), "email": said.email, "wrong": True}
+            return self.form(request, "oauth_sign_in.html", asked, since, shown, status=401)
+        response = await self.go_on(request, asked, made.secret, since=since)
+        response.headers += cookies(made.secret)
+        return response
+
+    async def consent(self, request: Request, _: Captured) -> Response:
+        fields, asked, since = await self.ours(request)
+        said = oauth_pb2.AuthorizeRequest
+        decision = said.APPROVED if fields.get("decision") == "approve" else said.DENIED
+        return await self.go_on(request, asked, request.cookie(LINKED), since=since, decision=decision)
+
+    async def ours(self, request: Request) -> tuple[dict[str, str], Fields, datetime]:
+        """The fields of a form that this browser was given on our own page, the request it goes on with, and since when
+        the person was asked."""
+        self.sessions.check_origin(request)
+        fields = dict(await request.form())
+        cookie = request.cookie(FORM_COOKIE)
+        if not cookie or not hmac.compare_digest(fields.get("form_token", ""), token_of(cookie)):
+            raise OriginRefused("This form is not from a page of ours, or too old: go back and load it again.")
+        try:
+            since = datetime.fromtimestamp(int(fields.get("asked", "")), UTC)
+        except (ValueError, OverflowError, OSError):
+            raise OriginRefused("This form is not whole: go back and load it again.") from None
+        return fields, pairs(fields.get("request", "")), since
+
+    def form(
+        self,
+        request: Request,
+        template: str,
+        asked: Fields,
+        since: datetime | None,
+        shown: Mapping[str, Any],
+        *,
+        status: int = 200,
+    ) -> Response:
+        """A page with a form that goes on with the request, as it was asked."""
+        cookie = request.cookie(FORM_COOKIE) or secrets.token_urlsafe(24)
+        began = since or self.sessions.clock()
+        hidden = {"request": urlencode(asked), "asked": str(int(began.timestamp())), "form_token": token_of(cookie)}
+        target = origin_of(dict(asked).get("redirect_uri", ""))
+        response = self.page(template, status, target=target, hidden=hidden, **shown)
+        response.headers.append((b"set-cookie", SET_FORM.format(FORM_COOKIE, cookie).encode()))
+        return response
+
+    def sent_on(self, redirect: oauth_pb2.AuthorizeResponse.Redirect) -> Response:
+        if redirect.form:
+            target = origin_of(redirect.uri)
+            return self.page("oauth_post.html", target=target, uri=redirect.uri, fields=redirect.form)
+        # 303, so that what was posted to us goes nowhere else (RFC 9700, 4.12).
+        headers = [(b"location", redirect.uri.encode()), (b"cache-control", b"no-store"), NO_REFERRER]
+        return Response(status=303, headers=headers)
+
+    def problem(self, error: str, description: str) -> Response:
+        text = f"The page that sent you here made a mistake ({error}). {description}"
+        return self.page("action.html", 400, title="That did not work", text=text)
+
+    def failed(self, error: grpc.aio.AioRpcError) -> Response:
+        if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+            return self.problem("invalid_request", "A parameter is too long, or there are too many.")
+        return self.page("action.html", 503, title="Not yet", text="That did not work just now. Please try again.")
+
+    def page(self, template: str, status: int = 200, *, target: str = "", **said: Any) -> Response:
+        policy = POLICY.replace(b"form-action 'self'", f"form-action 'self' {target}".rstrip().encode())
+        headers = [one for one in HEADERS if one[0] not in (b"content-security-policy", b"referrer-policy")]
+        headers += [(b"content-security-policy", policy), NO_REFERRER, (b"cache-control", b"no-store")]
+        return Response(self.pages.rendered(template, **said), status, headers)
+
+    # What clients call
+
+    def called(self, name: str) -> Handler:
+        async def answer(request: Request, _: Captured) -> Response:
+            fields = await request.form() if request.method == "POST" else []
+            wanted = oauth_pb2.CallEndpointRequest(
+                endpoint=CALLED[name], parameters=parameters(fields), authorization=request.header(b"authorization")
+            )
+            try:
+                told = await self.oauth.CallEndpoint(wanted)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
+                    raise
+                said = {"error": "invalid_request", "error_description": refused(error).message}
+                return Response(orjson.dumps(said), 400, [*JSON])
+            headers = [*JSON]
+            if told.www_authenticate:
+                headers.append((b"www-authenticate", told.www_authenticate.encode()))
+            return Response(told.body, told.status, headers)
+
+        return answer
+
+    # What clients read
+
+    async def jwks(self, _: Request, __: Captured) -> Response:
+        found = await self.identity.GetJwks(identity_pb2.GetJwksRequest())
+        keys = [{field.name: value for field, value in key.ListFields()} for key in found.keys]
+        return Response(orjson.dumps({"keys": keys}), headers=[*READABLE])
+
+    async def discovery(self, _: Request, __: Captured) -> Response:
+        """OpenID Connect Discovery, 3; RFC 8414, 2. All of it hangs on the one public address, on no Host header."""
+        said = {
+            "issuer": self.issuer,
+            "authorization_endpoint": f"{self.issuer}/oauth/authorize",
+            "token_endpoint": f"{self.issuer}/oauth/token",
+            "userinfo_endpoint": f"{self.issuer}/oauth/userinfo",
+            "introspection_endpoint": f"{self.issuer}/oauth/introspect",
+            "revocation_endpoint": f"{self.issuer}/oauth/revoke",
+            "jwks_uri": f"{self.issuer}/oauth/jwks",
+            "scopes_supported": list(SCOPES),
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query", "form_post"],
+            "grant_types_supported": ["authorization_code", "refresh_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256", "Ed25519"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+            "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+            "code_challenge_methods_supported": ["S256"],
+            "prompt_values_supported": ["none", "login", "consent", "select_account"],
+            "claims_supported": CLAIMS,
+            "claims_parameter_supported": False,
+            "request_parameter_supported": False,
+            "request_uri_parameter_supported": False,
+            "authorization_response_iss_parameter_supported": True,
+        }
+        return Response(orjson.dumps(said), headers=[*READABLE])
+
+
+NO_REFERRER = (b"referrer-policy", b"no-referrer")
+
+
+def parameters(fields: Fields) -> list[oauth_pb2.Parameter]:
+    return [oauth_pb2.Parameter(name=name, value=value) for name, value in fields if name]
+
+
+def token_of(cookie: str) -> str:
+    """What a form of this browser's bears: whoever reads the page cannot make the cookie of it."""
+    return sha256(cookie.encode()).hexdigest()
+
+
+def origin_of(uri: str) -> str:
+    """What a form may lead on to: without it, browsers stop a sign-in at the redirect after it."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else f"{parts.scheme}:" if parts.scheme else ""

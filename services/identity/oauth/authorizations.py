@@ -1,0 +1,232 @@
+"""Authorizations: begun when a person says yes, redeemed by a code once, kept alive by refreshing, ended by the person,
+by the client, with the session, by time, or when somebody shows a secret that was used before.
+"""
+
+import hashlib
+import hmac
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from rapport.identity.v1.events_pb2 import AuthorizationCreated, AuthorizationRevoked
+from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.database import Sessions
+from chassis.jobs import job
+from chassis.outbox import publish
+from chassis.time import timestamp
+from services.identity.models import Authorization, Client, Profile, Session, State, User
+from services.identity.oauth.asks import Ask
+from services.identity.oauth.codes import CODE, Shown
+from services.identity.oauth.protocol import ProtocolError
+from services.identity.refusals import AuthorizationNotFound
+
+CODE_LIFE = timedelta(seconds=60)
+LIFE = timedelta(days=30)  # however often it is refreshed
+IDLE = timedelta(days=7)
+LOST = timedelta(seconds=30)  # within which the same refresh token may come again: its answer did not arrive
+BATCH = 1_000
+LIFE_OF_TOKENS = timedelta(minutes=5)
+VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
+WORN = ProtocolError("invalid_grant", "That was used, has ended, or is not this client's.")
+Reason = AuthorizationRevoked.Reason
+
+
+async def begin(session: AsyncSession, ask: Ask, by: Session, *, now: datetime) -> Authorization:
+    """What the client's code will stand for."""
+    begun = Authorization(
+        user_id=by.user_id,
+        client_id=ask.client,
+        session_id=None if ask.keeps_on else by.id,
+        scopes=list(ask.scopes),
+        auth_time=by.auth_time,
+        acr=by.acr,
+        redirect_uri=ask.redirect_uri,
+        challenge=ask.challenge,
+        nonce=ask.nonce,
+        code_expire_time=now + CODE_LIFE,
+        create_time=now,
+        expire_time=now + LIFE,
+    )
+    session.add(begun)
+    await session.flush()
+    fact = AuthorizationCreated(
+        user=f"users/{begun.user_id}",
+        authorization=begun.name,
+        client=f"clients/{begun.client_id}",
+        event_time=timestamp(now),
+    )
+    await publish(session, fact)
+    return begun
+
+
+async def granted(session: AsyncSession, user: UUID, client: str, *, now: datetime) -> frozenset[str]:
+    """What the person let this client do before, and it still may."""
+    query = select(func.unnest(Authorization.scopes)).where(
+        Authorization.user_id == user,
+        Authorization.client_id == client,
+        Authorization.revoke_time.is_(None),
+        Authorization.redeem_time.is_not(None),
+        Authorization.expire_time > now,
+    )
+    return frozenset(await session.scalars(query))
+
+
+# Redeeming and refreshing ---------------------------------------------------------------------------------------------
+
+
+async def redeem(
+    session: AsyncSession, client: Client, shown: Shown | None, parameters: Mapping[str, str], *, now: datetime
+) -> Authorization | ProtocolError:
+    """The authorization of a code, for the first who shows it. Whoever shows it again ends it: then two have it."""
+    if shown is None or shown.generation != CODE:
+        return WORN
+    found = await held(session, shown.authorization)
+    if found is None or found.client_id != client.id or found.revoke_time is not None:
+        return WORN
+    if found.redeem_time is not None:
+        await revoke(session, [found], Reason.TOKEN_REUSED, now)
+        return WORN
+    if found.code_expire_time <= now or not await is_active(session, found, now):
+        return WORN
+    if parameters.get("redirect_uri") != found.redirect_uri:
+        return ProtocolError("invalid_grant", "The redirect_uri is not the one that the code was sent to.")
+    if not answers(found.challenge, parameters.get("code_verifier", "")):
+        return ProtocolError("invalid_grant", "The code_verifier is not the one of the code's challenge.")
+    found.redeem_time = found.rotate_time = now
+    found.generation = 1
+    return found
+
+
+def answers(challenge: str, verifier: str) -> bool:
+    """Whether the verifier is the challenge's (RFC 7636, 4.6); with the one goes the other (RFC 9700, 4.8)."""
+    if not challenge or not verifier:
+        return challenge == verifier
+    made = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    return VERIFIER.fullmatch(verifier) is not None and hmac.compare_digest(made, challenge)
+
+
+async def refresh(
+    session: AsyncSession, client: Client, shown: Shown | None, *, now: datetime
+) -> Authorization | ProtocolError:
+    """The authorization of a refresh token. A public client's is used once, and the one after it is given again as long
+    as that was not used either and the answer may have been lost; whoever shows an older one ends it all."""
+    if shown is None or shown.generation == CODE:
+        return WORN
+    found = await held(session, shown.authorization)
+    if found is None or found.client_id != client.id or found.revoke_time is not None or found.rotate_time is None:
+        return WORN
+    if found.expire_time <= now or found.rotate_time + IDLE <= now or not await is_active(session, found, now):
+        return WORN
+    if client.profile is not Profile.PUBLIC:  # it proved itself: nobody else can use this (FAPI 2)
+        found.rotate_time = now
+        return found
+    if shown.generation == found.generation:
+        found.generation, found.rotate_time = found.generation + 1, now
+        return found
+    if shown.generation == found.generation - 1 and now - found.rotate_time <= LOST:
+        return found
+    await revoke(session, [found], Reason.TOKEN_REUSED, now)
+    return WORN
+
+
+async def held(session: AsyncSession, id: UUID) -> Authorization | None:
+    """The authorization, which nobody else changes until this transaction ends."""
+    return await session.get(Authorization, id, with_for_update=True, populate_existing=True)
+
+
+async def is_active(session: AsyncSession, found: Authorization, now: datetime) -> bool:
+    """Whether its person and its session are still there."""
+    if await session.scalar(select(User.state).where(User.id == found.user_id)) is not State.ACTIVE:
+        return False
+    if found.session_id is None:
+        return True
+    query = select(Session.id).where(
+        Session.id == found.session_id, Session.revoke_time.is_(None), Session.expire_time > now
+    )
+    return await session.scalar(query) is not None
+
+
+async def live(session: AsyncSession, id: UUID, *, now: datetime) -> Authorization | None:
+    """The authorization, where its tokens are still good."""
+    found = await session.get(Authorization, id)
+    if found is None or found.revoke_time is not None or found.expire_time <= now:
+        return None
+    return found if await is_active(session, found, now) else None
+
+
+# Looking and ending ---------------------------------------------------------------------------------------------------
+
+
+async def of(
+    session: AsyncSession, user: UUID, *, after: tuple[datetime, UUID] | None, limit: int, now: datetime
+) -> Sequence[tuple[Authorization, str]]:
+    """A person's live authorizations with the titles of their clients, newest first."""
+    query = (
+        select(Authorization, Client.title)
+        .join(Client)
+        .where(
+            Authorization.user_id == user,
+            Authorization.revoke_time.is_(None),
+            Authorization.redeem_time.is_not(None),
+            Authorization.expire_time > now,
+        )
+        .order_by(Authorization.create_time.desc(), Authorization.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(tuple_(Authorization.create_time, Authorization.id) < after)
+    return [(row[0], row[1]) for row in await session.execute(query)]
+
+
+async def end(session: AsyncSession, user: UUID, id: UUID, *, now: datetime) -> None:
+    """End one, or refuse because this user has none of that name. One that has ended stays as it is."""
+    found = await held(session, id)
+    if found is None or found.user_id != user:
+        raise AuthorizationNotFound("There is no such authorization.")
+    await revoke(session, [found], Reason.ASKED_FOR, now)
+
+
+async def end_with_sessions(session: AsyncSession, ids: Iterable[UUID], now: datetime) -> None:
+    """End those that hang on these sessions."""
+    query = select(Authorization).where(Authorization.session_id.in_(list(ids))).order_by(Authorization.id)
+    await revoke(session, await session.scalars(query.with_for_update()), Reason.SESSION_ENDED, now)
+
+
+async def end_those_of_user(session: AsyncSession, user: UUID, *, now: datetime) -> None:
+    query = select(Authorization).where(Authorization.user_id == user).order_by(Authorization.id)
+    await revoke(session, await session.scalars(query.with_for_update()), Reason.ASKED_FOR, now)
+
+
+async def end_those_of_client(session: AsyncSession, client: Client, *, now: datetime) -> None:
+    query = select(Authorization).where(Authorization.client_id == client.id).order_by(Authorization.id)
+    await revoke(session, await session.scalars(query.with_for_update()), Reason.CLIENT_DELETED, now)
+
+
+async def revoke(
+    session: AsyncSession, ending: Iterable[Authorization], reason: "Reason.ValueType", now: datetime
+) -> None:
+    for one in ending:
+        if one.revoke_time is None and one.expire_time > now:
+            one.revoke_time = now
+            fact = AuthorizationRevoked(
+                user=f"users/{one.user_id}",
+                authorization=one.name,
+                client=f"clients/{one.client_id}",
+                reason=reason,
+                event_time=timestamp(now),
+            )
+            await publish(session, fact)
+
+
+@job(every=timedelta(hours=1))
+async def forget_authorizations(sessions: Sessions, now: datetime) -> int:
+    """They go when their time is over, or when their code was never redeemed."""
+    never = Authorization.redeem_time.is_(None) & (Authorization.code_expire_time <= now - LIFE_OF_TOKENS)
+    async with sessions.begin() as session:
+        over = select(Authorization.id).where((Authorization.expire_time <= now) | never).limit(BATCH)
+        gone = delete(Authorization).where(Authorization.id.in_(over)).returning(Authorization.id)
+        return len((await session.execute(gone)).all())

@@ -1,0 +1,154 @@
+"""Clients: told by the store, and how each proves that it is the one."""
+
+import hmac
+import secrets
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from urllib.parse import unquote_plus, urlsplit
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.etags import check_etag
+from chassis.refusal import Violation
+from services.identity.models import Authorization, Client, Profile
+from services.identity.oauth import authorizations
+from services.identity.oauth.asks import is_loopback
+from services.identity.oauth.protocol import ProtocolError
+from services.identity.refusals import ClientNotFound, ClientUnsafe
+from services.identity.sessions import hash_of
+
+BASIC = "Basic "
+
+
+async def get(session: AsyncSession, id: str) -> Client:
+    """Return the client, or refuse because there is none."""
+    client = await session.get(Client, id)
+    if client is None:
+        raise ClientNotFound("There is no such client.")
+    return client
+
+
+async def all_after(session: AsyncSession, id: str, *, limit: int) -> Sequence[Client]:
+    return (await session.scalars(select(Client).where(Client.id > id).order_by(Client.id).limit(limit))).all()
+
+
+async def put(session: AsyncSession, wanted: Client, *, etag: str) -> Client:
+    """Make the client, or make the one there is as this says; or refuse what would be unsafe."""
+    check(wanted)
+    client = await session.get(Client, wanted.id, with_for_update=True)
+    if client is None:
+        check_etag(etag, 0, wanted.id)
+        session.add(wanted)
+        await session.flush()
+        return wanted
+    check_etag(etag, client.version, client.id)
+    for field in ("title", "profile", "redirect_uris", "scopes", "first_party", "id_token_algorithm"):
+        setattr(client, field, getattr(wanted, field))
+    if client.profile is Profile.PUBLIC:
+        client.secret_hash = None
+    client.version += 1
+    await session.flush()
+    return client
+
+
+def check(client: Client) -> None:
+    """Refuse what RFC 9700 warns of: addresses that others can listen at, and such that are no exact ones."""
+    wrong = [
+        Violation(f"client.redirect_uris[{place}]", "CLIENT_UNSAFE", why)
+        for place, uri in enumerate(client.redirect_uris)
+        if (why := unsafe(uri))
+    ]
+    if not client.redirect_uris:
+        wrong.append(Violation("client.redirect_uris", "CLIENT_UNSAFE", "This needs an address to send browsers to."))
+    if wrong:
+        raise ClientUnsafe("Mend the fields listed.", violations=wrong)
+
+
+def unsafe(uri: str) -> str:
+    """Why browsers must not be sent there; "" where they may."""
+    try:
+        parts = urlsplit(uri)
+        host = parts.hostname or ""
+    except ValueError:
+        return "This is no address."
+    if "#" in uri or "*" in uri or "@" in parts.netloc or not uri.isascii() or any(one.isspace() for one in uri):
+        return "This takes an exact address: no #fragment, no *, no user, no blanks."
+    if parts.scheme == "https" and host:
+        return ""
+    if parts.scheme == "http":
+        return (
+            "" if is_loopback(host) else "This takes https, or http on a loopback address: http://127.0.0.1/callback."
+        )
+    # RFC 8252, 7.1: a scheme of one's own is a domain name turned round.
+    return "" if "." in parts.scheme and not parts.netloc else "This takes https, or a scheme like org.example.app."
+
+
+async def remove(session: AsyncSession, id: str, *, now: datetime) -> None:
+    """End the client, and all it holds."""
+    client = await session.get(Client, id, with_for_update=True)
+    if client is None:
+        raise ClientNotFound("There is no such client.")
+    await authorizations.end_those_of_client(session, client, now=now)
+    await session.execute(delete(Authorization).where(Authorization.client_id == id))
+    await session.delete(client)
+
+
+async def reset_secret(session: AsyncSession, id: str) -> str:
+    """Give the client a new secret and return it. Kept is a plain hash: 256 random bits cannot be guessed."""
+    client = await session.get(Client, id, with_for_update=True)
+    if client is None:
+        raise ClientNotFound("There is no such client.")
+    if client.profile is Profile.PUBLIC:
+        why = Violation("name", "CLIENT_UNSAFE", "Whoever has this program has its secret.")
+        raise ClientUnsafe("A public client keeps no secret.", violations=[why])
+    secret = secrets.token_urlsafe(32)
+    client.secret_hash = hash_of(secret)
+    client.version += 1
+    return secret
+
+
+# Who calls ------------------------------------------------------------------------------------------------------------
+
+
+async def proven(session: AsyncSession, parameters: Mapping[str, str], authorization: str) -> Client:
+    """The client that calls: by client_secret_basic, by client_secret_post, or, where it is public, by its name alone
+    (RFC 6749, 2.3)."""
+    name, secret = shown(parameters, authorization)
+    client = await session.get(Client, name)
+    if client is None:
+        raise unproven(authorization)
+    if client.profile is Profile.PUBLIC:
+        if secret:
+            raise unproven(authorization)
+        return client
+    if client.secret_hash is None or not hmac.compare_digest(client.secret_hash, hash_of(secret)):
+        raise unproven(authorization)
+    return client
+
+
+def shown(parameters: Mapping[str, str], authorization: str) -> tuple[str, str]:
+    named, secret = parameters.get("client_id", ""), parameters.get("client_secret", "")
+    if not authorization:
+        return named, secret
+    if secret:
+        raise ProtocolError("invalid_request", "Prove the client in one way, not in two.")
+    if not authorization.startswith(BASIC):
+        raise unproven(authorization)
+    try:
+        name, colon, secret = b64decode(authorization.removeprefix(BASIC), validate=True).decode().partition(":")
+    except (NotBase64, UnicodeDecodeError):
+        raise unproven(authorization) from None
+    name, secret = unquote_plus(name), unquote_plus(secret)
+    if not colon or (named and named != name):
+        raise unproven(authorization)
+    return name, secret
+
+
+def unproven(authorization: str) -> ProtocolError:
+    """One answer, whether the client is unknown or its secret wrong; to who used the header, a challenge in it."""
+    challenge = 'Basic realm="token endpoint"' if authorization else ""
+    why = "The client is not known, or did not prove itself."
+    return ProtocolError("invalid_client", why, status=401, challenge=challenge)

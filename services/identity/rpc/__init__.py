@@ -1,0 +1,1 @@
+"""Speaks rapport.identity.v1; decides nothing."""
