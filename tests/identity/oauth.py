@@ -16,7 +16,7 @@ CALLBACK = "https://app.example.org/callback"
 VERIFIER = "the verifier of a client that is long enough for RFC 7636".replace(" ", "-")
 CHALLENGE = urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
 SCOPES = ("openid", "profile", "email", "address", "offline_access", "points", "sessions")
-Said = dict[str, str]
+Said = dict[str, Any]
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Provider:
         self.session = (await self.identity.sign_in(email)).secret
         return self.session
 
-    async def authorize(self, decision: int = 0, session: str | None = None, **said: str) -> pb.AuthorizeResponse:
+    async def authorize(self, *, decision: int = 0, session: str | None = None, **said: Any) -> pb.AuthorizeResponse:
         """What becomes of an authorization request; a parameter that is "" is left out."""
         usual = {
             "client_id": self.client,
@@ -72,14 +72,14 @@ class Provider:
         )
         return await self.stub.Authorize(asked, metadata=GATEWAY)
 
-    async def told(self, **said: str) -> Said:
+    async def told(self, **said: Any) -> Said:
         """What the client is told in its redirect."""
         answer = await self.authorize(**said)
         assert answer.WhichOneof("outcome") == "redirect", answer
         return {name: values[0] for name, values in parse_qs(urlsplit(answer.redirect.uri).query).items()}
 
-    async def code(self, **said: str) -> str:
-        return (await self.told(**said))["code"]
+    async def code(self, **said: Any) -> str:
+        return str((await self.told(**said))["code"])
 
     async def call(self, endpoint: int, authorization: str = "", **said: str) -> tuple[int, Said]:
         """The status and the body that an endpoint answers with."""
@@ -103,7 +103,7 @@ class Provider:
     async def refresh(self, token: str, **said: str) -> tuple[int, Said]:
         return await self.token(grant_type="refresh_token", refresh_token=token, **said)
 
-    async def tokens(self, **said: str) -> Said:
+    async def tokens(self, **said: Any) -> Said:
         """The tokens of a sign-in from start to end."""
         status, told = await self.redeem(await self.code(**said))
         assert status == 200, told

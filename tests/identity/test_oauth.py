@@ -161,8 +161,8 @@ async def test_another_s_client_asks_the_person_once(provider: Provider) -> None
     assert (asked.consent.client_title, list(asked.consent.scopes)) == ("An app", ["openid", "profile"])
     assert asked.consent.email == ADA
     assert (await other.told(prompt="none"))["error"] == "consent_required"
-    assert (await other.told(decision=pb.AuthorizeRequest.DENIED))["error"] == "access_denied"  # type: ignore[arg-type]
-    await other.redeem((await other.told(decision=pb.AuthorizeRequest.APPROVED))["code"])  # type: ignore[arg-type]
+    assert (await other.told(decision=pb.AuthorizeRequest.DENIED))["error"] == "access_denied"
+    await other.redeem((await other.told(decision=pb.AuthorizeRequest.APPROVED))["code"])
     assert "code" in await other.told(prompt="none")
     assert (await other.authorize(scope="openid email")).WhichOneof("outcome") == "consent"
     assert (await other.authorize(prompt="consent")).WhichOneof("outcome") == "consent"
