@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +33,7 @@ from chassis.refusal import Refused
 from chassis.refusal import refused as read_refusal
 from chassis.service import Service, serving
 from chassis.settings import Secret, ServiceSettings
+from deploy.local.credentials import id_token_key
 from tests import tokens
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -71,6 +73,14 @@ def settings(cls: type[S], folder: Path, *, name: str, database: str, **others: 
         "drain_seconds": 0.0,
     }
     return cls(**told | others)
+
+
+def identity_keys(signing_key: str) -> dict[str, Secret]:
+    """What identity signs with: this, and what all tests share, because finding the primes takes a while."""
+    return {"signing_key": Secret(signing_key), "id_token_key": Secret(rsa_key()), "oauth_key": Secret("6f" * 32)}
+
+
+rsa_key = cache(id_token_key)
 
 
 @asynccontextmanager

@@ -21,7 +21,14 @@ from tests.store import Registered, Store, user
 RULES = list(rules([file for files in CONTRACTS.values() for file in files]))
 AT_ONCE = 8
 LEAK = re.compile(r"Traceback|\w(Error|Exception)\b|\bat 0x|sqlalchemy|asyncpg|grpc\.|site-packages")
-SLUGS = ("categories", "articles", "policies", "orders", "voucherOffers")  # whose ids are not ours, and no UUIDs
+SLUGS = (
+    "categories",
+    "articles",
+    "policies",
+    "orders",
+    "voucherOffers",
+    "clients",
+)  # whose ids are not ours, and no UUIDs
 JSON = {"content-type": "application/json"}
 Place = tuple[str, str]  # ("pointer", "/title"), or ("query", "pageSize")
 
@@ -116,6 +123,8 @@ def valid(rule: Rule, owner: str) -> bytes | None:
         "UpdateUser": {"displayName": "Ada"},
         "SetUserRoles": {"roles": []},
         "SetUserPhoto": {"photo": "iVBORw0KGgo="},
+        "UpdateClient": {"title": "A", "profile": "PUBLIC", "redirectUris": ["https://app.example.org/"]},
+        "ResetClientSecret": {},
         "UpdateCategory": {"title": "A"},
         "UpdateArticle": {"title": "A", "body": "B"},
         "CreateTicket": {"kind": "CLAIM", "title": "A", "body": "B", "order": f"{owner}/orders/R-1"},

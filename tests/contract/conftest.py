@@ -10,16 +10,16 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
-from joserfc.jwk import OKPKey
 from rapport.commerce.v1 import commerce_pb2
 from rapport.holder.v1 import holder_pb2
-from rapport.identity.v1 import identity_pb2
+from rapport.identity.v1 import identity_pb2, oauth_pb2
 from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2, rewards_pb2
 from rapport.privacy.v1 import privacy_pb2
 from rapport.support.v1 import support_pb2
 
 from chassis.database import connect
 from chassis.settings import Secret
+from deploy.local.credentials import signing_key
 from services.identity.__main__ import service as identity
 from services.identity.settings import Settings as IdentitySettings
 from services.loyalty.__main__ import service as loyalty
@@ -36,7 +36,7 @@ from tests.world import Hands
 NOWHERE = "ipv4:127.0.0.1:9"  # where nobody listens
 URL = "https://store.example.org"
 SERVED: Mapping[str, tuple[FileDescriptor, ...]] = {
-    "identity": (identity_pb2.DESCRIPTOR, holder_pb2.DESCRIPTOR),
+    "identity": (identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, holder_pb2.DESCRIPTOR),
     "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR, holder_pb2.DESCRIPTOR),
     "privacy": (privacy_pb2.DESCRIPTOR, holder_pb2.DESCRIPTOR),
     "loyalty": (
@@ -90,7 +90,7 @@ async def channels(postgres: str, clock: Hands, tmp_path: Path) -> AsyncIterator
     """A channel to each running service, by its name."""
     targets = {f"{name}_target": NOWHERE for name in SERVED}
     composed: dict[str, tuple[Any, Any, dict[str, Any]]] = {
-        "identity": (IdentitySettings, identity, {"public_url": URL, **signing_key()}),
+        "identity": (IdentitySettings, identity, {"public_url": URL, **world.identity_keys(signing_key())}),
         "support": (SupportSettings, support, {}),
         "privacy": (PrivacySettings, privacy, {}),
         "loyalty": (LoyaltySettings, loyalty, {"public_url": URL, "bonus_key": Secret("00" * 32)}),
@@ -108,7 +108,3 @@ async def channels(postgres: str, clock: Hands, tmp_path: Path) -> AsyncIterator
             running = world.running(composition, settings)
             found[name] = await stack.enter_async_context(running)
         yield found
-
-
-def signing_key() -> dict[str, Any]:
-    return {"signing_key": Secret(OKPKey.generate_key("Ed25519").as_pem(private=True).decode())}

@@ -193,7 +193,9 @@ async def test_a_stale_etag_is_refused_on_every_route_that_takes_one(
     owner = callers.ada.user
     async with store.http() as http:
         hours, programme = (await http.get("/v1/serviceHours")).json(), (await http.get("/v1/programme")).json()
+    client = {"title": "The app", "profile": "PUBLIC", "redirectUris": ["org.example.store:/signed-in"]}
     bodies = {
+        "UpdateClient": ("/v1/clients/store-app", client),
         "UpdateUser": (f"/v1/{owner}", {"displayName": "Ada"}),
         "DeleteUser": (f"/v1/{owner}", None),
         "SolveTicket": (f"/v1/{await ticket(store, owner)}:solve", {}),

@@ -9,16 +9,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 
 from chassis.database import Sessions, connect
-from chassis.settings import Secret
-from deploy.local.credentials import id_token_key
 from services.identity.__main__ import service
 from services.identity.settings import Settings
 from services.identity.tokens import read
 from tests import world
 from tests.identity.people import Identity
 from tests.world import Hands
-
-RSA_KEY = id_token_key()  # once: finding the primes takes a while
 
 
 def new_key() -> str:
@@ -39,9 +35,7 @@ async def settings(postgres: str, tmp_path: Path) -> Settings:
         name="identity",
         database=await world.database_of(postgres, "identity"),
         public_url="https://store.example.org/",
-        signing_key=Secret(new_key()),
-        id_token_key=Secret(RSA_KEY),
-        oauth_key=Secret("6f" * 32),
+        **world.identity_keys(new_key()),
         password_memory_kib=64,  # cheap: what a guess costs is not what most tests are about
         password_passes=1,
     )

@@ -21,10 +21,10 @@ from services.identity.sessions import IDLE
 from services.identity.sessions import LIFE as SESSION_LIFE
 from services.identity.settings import Settings
 from services.identity.tokens import Signer
-from tests.identity.conftest import RSA_KEY, new_key, served
+from tests.identity.conftest import new_key, served
 from tests.identity.people import ADA, SUPPORT, Identity
 from tests.tokens import ISSUER
-from tests.world import Hands, refused
+from tests.world import Hands, refused, rsa_key
 
 
 def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -138,13 +138,13 @@ def public(key: Any) -> str:
 )
 def test_a_key_that_cannot_sign_stops_the_start_with_a_sentence(file: str) -> None:
     with pytest.raises(SettingsError, match="Ed25519 keys in PEM, the first of them private"):
-        Signer(file, RSA_KEY, issuer=ISSUER)
+        Signer(file, rsa_key(), issuer=ISSUER)
 
 
 def test_a_key_that_only_checks_may_follow_one_that_signs() -> None:
     other = ed25519.Ed25519PrivateKey.generate()
-    assert len(Signer(f"{new_key()}{public(other)}", RSA_KEY, issuer=ISSUER).published()) == 3
-    assert all("d" not in key for key in Signer(new_key(), RSA_KEY, issuer=ISSUER).published())
+    assert len(Signer(f"{new_key()}{public(other)}", rsa_key(), issuer=ISSUER).published()) == 3
+    assert all("d" not in key for key in Signer(new_key(), rsa_key(), issuer=ISSUER).published())
 
 
 @pytest.mark.parametrize("file", ["", "nonsense", new_key()], ids=["empty", "nonsense", "ed25519"])

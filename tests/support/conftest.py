@@ -22,7 +22,6 @@ from chassis.client import Metadata
 from chassis.database import Sessions, connect
 from chassis.names import parse
 from chassis.service import Service
-from chassis.settings import Secret
 from chassis.time import timestamp
 from services.identity.__main__ import service as identity_service
 from services.identity.settings import Settings as IdentitySettings
@@ -101,7 +100,7 @@ class Identity:
     def __init__(self, postgres: str, folder: Path, clock: Hands) -> None:
         self.postgres, self.folder, self.clock = postgres, folder, clock
         self.listen = f"127.0.0.1:{free_port()}"
-        self.database, self.key = "", Secret(new_key())
+        self.database, self.key = "", new_key()
         self.channel = client.channel(f"ipv4:{self.listen}", service_token=token_of("support"), name="support")
 
     @asynccontextmanager
@@ -114,7 +113,7 @@ class Identity:
             database=self.database,
             listen=self.listen,
             public_url="https://store.example.org/",
-            signing_key=self.key,
+            **world.identity_keys(self.key),
             password_memory_kib=64,
             password_passes=1,
         )

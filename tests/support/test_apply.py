@@ -19,6 +19,7 @@ from rapport.privacy.v1.privacy_pb2_grpc import PrivacyServiceStub
 from rapport.support.v1 import support_pb2 as pb
 from rapport.support.v1.support_pb2_grpc import SupportServiceStub
 
+import services.identity.__main__ as identity
 import services.loyalty.__main__ as loyalty
 import services.privacy.__main__ as privacy
 import services.support.__main__ as support
@@ -28,10 +29,12 @@ from chassis.service import serving
 from chassis.settings import Secret
 from deploy.local.apply import Report, bring_in
 from deploy.local.terminal import LocalError
+from services.identity.settings import Settings as IdentitySettings
 from services.loyalty.settings import Settings as LoyaltySettings
 from services.privacy.settings import Settings as PrivacySettings
 from services.support.settings import Settings as SupportSettings
 from tests import tokens, world
+from tests.identity.conftest import new_key
 from tests.support.conftest import NOWHERE
 from tests.support.test_store_data import STORE
 from tests.world import Hands, refused, token_of
@@ -39,6 +42,11 @@ from tests.world import Hands, refused, token_of
 Apply: TypeAlias = Callable[[], Any]
 TOLD: dict[str, Any] = {"identity_target": NOWHERE, "privacy_target": NOWHERE, "loyalty_target": NOWHERE}
 SERVICES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "identity": (
+        identity.service,
+        IdentitySettings,
+        {"public_url": "https://store.example.org", **world.identity_keys(new_key())},
+    ),
     "support": (support.service, SupportSettings, {}),
     "privacy": (privacy.service, PrivacySettings, {"support_target": NOWHERE}),
     "loyalty": (
@@ -51,7 +59,7 @@ SERVICES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 
 @pytest.fixture
 async def channels(postgres: str, tmp_path: Path, clock: Hands) -> AsyncIterator[dict[str, grpc.aio.Channel]]:
-    """The three services that hold store data, spoken to as the operator."""
+    """The four services that hold store data, spoken to as the operator."""
     found: dict[str, grpc.aio.Channel] = {}
     async with AsyncExitStack() as stack:
         for name, (compose, settings_type, others) in SERVICES.items():
@@ -213,3 +221,20 @@ async def test_what_is_no_store_data_is_said_in_a_sentence(
 async def test_a_folder_without_store_data_is_said(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="There is no store data"):
         await bring_in(tmp_path / "nowhere", {})
+
+
+async def test_clients_come_change_and_go_with_their_list(channels: dict[str, grpc.aio.Channel], folder: Path) -> None:
+    await bring_in(folder, channels)
+
+    def change(said: Any) -> None:
+        said["clients"][0]["title"] = "Another title"
+        said["clients"].append(said["clients"][0] | {"id": "another"})
+
+    edit(folder, "clients.yaml", change)
+    said: list[str] = []
+    await bring_in(folder, channels, said.append)
+    assert said == ["clients/store-app: title", "clients/another: new"]
+    edit(folder, "clients.yaml", lambda said: said["clients"].pop())
+    said.clear()
+    await bring_in(folder, channels, said.append)
+    assert said == ["clients/another: goes"]
