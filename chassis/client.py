@@ -24,6 +24,8 @@ Metadata = tuple[tuple[str, str], ...]
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),  # any number: who waits for an answer sends nothing meanwhile
+    ("grpc.http2.ping_timeout_ms", 10_000),  # what ends a line that fell silent: a minute, where nobody says otherwise
     ("grpc.max_reconnect_backoff_ms", 5_000),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.dns_min_time_between_resolutions_ms", 5_000),

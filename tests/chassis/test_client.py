@@ -13,7 +13,7 @@ from grpc_health.v1.health import aio as health
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from chassis import deadline
-from chassis.client import as_person, channel
+from chassis.client import OPTIONS, as_person, channel
 from chassis.rpc import Context
 from chassis.telemetry import working
 from tests.chassis.oracle import FILE, Oracle, Question, Stub, echo, servicer
@@ -21,10 +21,11 @@ from tests.chassis.oracle import FILE, Oracle, Question, Stub, echo, servicer
 
 @asynccontextmanager
 async def bare(
-    oracle: Oracle = echo, *, port: int = 0, state: health.HealthServicer | None = None
+    oracle: Oracle = echo, *, port: int = 0, state: health.HealthServicer | None = None, pings_ms: int = 5_000
 ) -> AsyncIterator[int]:
-    """A server with nothing around it."""
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    """A server with nothing around it, which takes a ping as often as ours do."""
+    options = [("grpc.so_reuseport", 0), ("grpc.http2.min_ping_interval_without_data_ms", pings_ms)]
+    server = grpc.aio.server(options=options)
     servicer(oracle, server)
     add_HealthServicer_to_server(state or health.HealthServicer(), server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
@@ -193,6 +194,59 @@ async def test_an_instance_that_comes_back_is_called_again() -> None:
             await stub.Ask(Question())
         async with bare(port=port), asyncio.timeout(10):
             assert (await stub.Ask(Question(text="back"), wait_for_ready=True)).text == "back"
+
+
+async def test_a_line_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in `OPTIONS`, a thirtieth as long: bytes go out and none come back, and nobody closes anything."""
+    timed = {name: value // 30 if name.endswith(("_time_ms", "_timeout_ms")) else value for name, value in OPTIONS}
+    monkeypatch.setattr("chassis.client.OPTIONS", tuple(timed.items()))
+    arrived = asyncio.Event()
+
+    async def listens(question: Any, context: Context) -> str:
+        arrived.set()
+        return await never(question, context)
+
+    async with (
+        bare(listens, pings_ms=5) as port,
+        falling_silent(port) as (between, silence),
+        channel(f"127.0.0.1:{between}", service_token="ours") as line,
+    ):
+        call = Stub(line).Ask(Question(), timeout=60)
+        waiting = asyncio.ensure_future(call)
+        await arrived.wait()
+        silence.set()
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await waiting
+    assert caught.value.code() is StatusCode.UNAVAILABLE
+    assert asyncio.get_running_loop().time() - began < 10
+
+
+@asynccontextmanager
+async def falling_silent(port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """A way to `port` on which nothing arrives any more once the event is set."""
+    silence, ways = asyncio.Event(), set[asyncio.Task[None]]()
+
+    async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65_536):
+                if not silence.is_set():
+                    target.write(data)
+        finally:
+            target.transport.abort()
+
+    async def between(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        ways.update(map(asyncio.create_task, (carry(reader, back), carry(there, writer))))
+
+    server = await asyncio.start_server(between, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], silence
+    finally:
+        server.close()
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
 
 
 async def test_a_name_of_many_instances_is_looked_up() -> None:
