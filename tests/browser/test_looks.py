@@ -1,5 +1,8 @@
 """Every screen, on a phone and a desk, light and dark: nothing that axe minds, nothing that does not fit."""
 
+from urllib.parse import urlencode
+
+import httpx
 import pytest
 from playwright.async_api import Browser
 
@@ -59,6 +62,47 @@ async def test_what_customers_see_is_in_order(chromium: Browser, plan: Plan, ada
         await page.keyboard.press("Escape")
         await page.get_by_role("button", name="Delete my account").click()
         await check(at, "delete-dialog", theme)
+
+
+@themed
+async def test_what_people_see_who_sign_in_to_a_program_is_in_order(
+    chromium: Browser, plan: Plan, ada: Customer, theme: str
+) -> None:
+    asked = {
+        "client_id": await program(plan),
+        "redirect_uri": "https://app.example.org/callback",
+        "response_type": "code",
+        "scope": "openid profile email offline_access points",
+        "code_challenge": "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg",
+        "code_challenge_method": "S256",
+    }
+    async with window(chromium, plan.urls["store"], theme=theme) as at:
+        await at.open(f"/oauth/authorize?{urlencode(asked)}")
+        await at.page.get_by_label("E-mail address").fill(ada.email)
+        await at.page.get_by_label("Password").fill("not the one")
+        await at.page.get_by_role("button", name="Sign in").click()
+        await at.page.get_by_role("alert").wait_for()
+        await check(at, "oauth-sign-in-wrong", theme)
+        await at.page.get_by_label("Password").fill(ada.password)
+        await at.page.get_by_role("button", name="Sign in").click()
+        await at.page.get_by_role("button", name="Do not allow").wait_for()
+        await check(at, "oauth-consent", theme)
+        await at.open("/oauth/authorize?client_id=nobody")
+        await check(at, "oauth-problem", theme)
+
+
+async def program(plan: Plan) -> str:
+    """A program of somebody else's that people sign in to."""
+    said = {
+        "title": "Lamp Finder",
+        "profile": "PUBLIC",
+        "redirectUris": ["https://app.example.org/callback"],
+        "scopes": ["openid", "profile", "email", "offline_access", "points"],
+    }
+    operator = {"x-rapport-service": plan.state.secret("token-operator").read_text()}
+    async with httpx.AsyncClient(base_url=plan.urls["store"], headers=operator, timeout=20) as http:
+        (await http.patch("/v1/clients/lamp-finder", json=said)).raise_for_status()
+    return "lamp-finder"
 
 
 @themed
