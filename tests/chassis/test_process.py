@@ -36,6 +36,7 @@ def told(tmp_path: Path, sessions: Sessions) -> dict[str, str]:
         "RAPPORT_NATS_PASSWORD_FILE": str(tmp_path / "secret"),
         "RAPPORT_SERVICE_TOKEN_FILE": str(tmp_path / "secret"),
         "RAPPORT_PAGE_KEY_FILE": str(tmp_path / "secret"),
+        "RAPPORT_ISSUER": "https://store.example.org",
         "RAPPORT_PEERS": str(tmp_path / "peers"),
         "RAPPORT_LISTEN": f"127.0.0.1:{free_port()}",
         "RAPPORT_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
