@@ -579,12 +579,17 @@ async def test_the_inbox_remembers_longer_than_a_stream(sessions: Sessions) -> N
 
 async def test_a_lost_stream_is_filled_again_and_nobody_hears_twice(sessions: Sessions) -> None:
     ticket, witness, late = ticket_of(), Witness(), Witness()
+
+    async def are_marked() -> bool:  # they are heard before they are
+        return not await relay.pending()
+
     await witness.lay(sessions)
     with engines.nats() as url:
         await lay_out(url, witness.handler)
-        async with relaying(url, sessions), listening(url, sessions, witness.handler):
+        async with relaying(url, sessions) as relay, listening(url, sessions, witness.handler):
             await say(sessions, *(replied(ticket, number) for number in range(5)))
             assert await witness.wait(sessions, 5) == [0, 1, 2, 3, 4]
+            await until(are_marked)
     async with sessions.begin() as session:
         assert await republish(session) == 5
     with engines.nats() as url:

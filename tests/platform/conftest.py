@@ -20,6 +20,10 @@ from deploy.local.throwaway import folder, platform
 PATIENCE = 240.0
 
 
+# Tests that run in the background are deaf to Ctrl-C, and what they start would be: a terminal's programs hear it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @dataclass
 class Terminal:
     """`./rapport` on a folder of its own."""
@@ -42,7 +46,6 @@ class Terminal:
             group=self.user,
             extra_groups=None if self.user is None else [],
             umask=self.umask,
-            preexec_fn=hear_ctrl_c,
         )
         self.started.append(process)
         return process
@@ -88,11 +91,6 @@ def mentions(pid: int, home: Path) -> bool:
         return pid != os.getpid() and (str(home).encode() in words or within(os.readlink(f"/proc/{pid}/cwd"), home))
     except OSError:  # it has ended
         return False
-
-
-def hear_ctrl_c() -> None:
-    """As programs of a terminal do: tests that run in the background are deaf to it, and what they start would be."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def within(path: str, home: Path) -> bool:
