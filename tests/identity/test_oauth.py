@@ -365,6 +365,10 @@ async def test_a_client_is_told_whether_its_own_token_is_good(provider: Provider
     proof = {"client_id": web.client, "client_secret": web.secret}
     status, said = await web.call(pb.CallEndpointRequest.INTROSPECTION, **proof, token=told["access_token"])
     assert (status, said["active"], said["client_id"]) == (200, True, "site")
+    now = provider.identity.clock().timestamp()
+    assert said["exp"] == now + 300  # the token's end, not that of what it is of
+    _, lasting = await web.call(pb.CallEndpointRequest.INTROSPECTION, **proof, token=told["refresh_token"])
+    assert lasting["exp"] == now + 30 * 86_400
     for token in (other["access_token"], "nonsense", told["id_token"]):
         assert await web.call(pb.CallEndpointRequest.INTROSPECTION, **proof, token=token) == (200, {"active": False})
     assert (await provider.call(pb.CallEndpointRequest.INTROSPECTION, client_id="app", token="x"))[0] == 401
@@ -476,6 +480,12 @@ async def test_a_client_is_made_changed_listed_and_ended(provider: Provider) -> 
     ):
         with refused("CLIENT_NOT_FOUND"):
             await call
+
+
+async def test_two_who_make_one_client_at_once_both_succeed(provider: Provider) -> None:
+    new = Provider(provider.identity, client="new")
+    made = await asyncio.gather(*(new.register(title=f"Title {number}") for number in range(8)))
+    assert {one.name for one in made} == {"clients/new"}
 
 
 async def test_a_new_secret_ends_the_one_before(provider: Provider) -> None:

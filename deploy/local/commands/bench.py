@@ -1,5 +1,7 @@
+import sys
 from argparse import Namespace
 
+from chassis import log
 from deploy.local.settings import Outside
 from deploy.local.terminal import LocalError
 from tests.bench import chassis, loyalty
@@ -11,4 +13,5 @@ def command(asked: Namespace, _: Outside) -> int:
     known = {"chassis": chassis, "loyalty": loyalty, **chassis.PARTS}
     if asked.name not in known:
         raise LocalError(f"there is no measurement called {asked.name}. There are: {', '.join(known)}")
+    log.configure("bench", "bench", stream=sys.stderr.buffer)  # what is printed is the figures, and nothing else
     return printed(known[asked.name].measured(), as_json=asked.json)

@@ -9,6 +9,7 @@ from datetime import datetime
 from urllib.parse import unquote_plus, urlsplit
 
 from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.etags import check_etag
@@ -21,6 +22,7 @@ from services.identity.refusals import ClientNotFound, ClientUnsafe
 from services.identity.sessions import hash_of
 
 BASIC = "Basic "
+FIELDS = ("title", "profile", "redirect_uris", "scopes", "first_party", "id_token_algorithm")
 
 
 async def get(session: AsyncSession, id: str) -> Client:
@@ -39,14 +41,16 @@ async def put(session: AsyncSession, wanted: Client, *, etag: str) -> Client:
     """Make the client, or make the one there is as this says; or refuse what would be unsafe."""
     check(wanted)
     client = await session.get(Client, wanted.id, with_for_update=True)
+    said = {field: getattr(wanted, field) for field in FIELDS}
     if client is None:
         check_etag(etag, 0, wanted.id)
-        session.add(wanted)
-        await session.flush()
-        return wanted
+        made = insert(Client).values(id=wanted.id, version=1, **said).on_conflict_do_nothing()
+        if await session.scalar(made.returning(Client.id)) is not None:
+            return await get(session, wanted.id)
+        client = await session.get_one(Client, wanted.id, with_for_update=True)  # somebody made it just now
     check_etag(etag, client.version, client.id)
-    for field in ("title", "profile", "redirect_uris", "scopes", "first_party", "id_token_algorithm"):
-        setattr(client, field, getattr(wanted, field))
+    for field, value in said.items():
+        setattr(client, field, value)
     if client.profile is Profile.PUBLIC:
         client.secret_hash = None
     client.version += 1

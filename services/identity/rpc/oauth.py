@@ -155,13 +155,14 @@ class OAuth(OAuthServiceServicer):
         found = await self.meant(session, parameters["token"])
         if found is None or found.client_id != client.id:
             return {"active": False}
+        said = self.signer.claims(parameters["token"], now=self.clock())  # None: it is a refresh token
         return {
             "active": True,
             "scope": " ".join(found.scopes),
             "client_id": found.client_id,
             "sub": str(found.user_id),
             "iss": self.signer.issuer,
-            "exp": int(found.expire_time.timestamp()),
+            "exp": said["exp"] if said else int(found.expire_time.timestamp()),
         }
 
     async def revocation(self, session: AsyncSession, parameters: Parameters, authorization: str) -> Answer:
