@@ -118,8 +118,8 @@ async def start(settings: S, compose: Callable[[S, Sessions, Clock], Service]) -
 
 
 def spare_collections() -> None:
-    """Have the collector pass over what lives as long as the process, and come a seventieth as often to the rest: it
-    took a quarter of the time of a busy service."""
+    """Have the collector pass over what lives as long as the process, and come more rarely to the rest, which in a busy
+    service is a whole batch at a time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -49,18 +49,21 @@ UPDATE account SET due_time = (
 
 async def save(session: AsyncSession, book: Book) -> None:
     """Write it all; what comes last, facts and seal, is made while the database writes the rest."""
-    facts: list[outbox.Row] = []
-    await asyncio.gather(write(session, book, seal.batch_of(session)), prepare(session, book.entries, facts))
+    batch = seal.batch_of(session)
+    _, (lines, facts) = await asyncio.gather(write(session, book, batch), prepared(book.entries))
+    seal.stage(session, lines)  # only now: what could not be written is not sealed, whoever goes on after it
     await outbox.send(session, facts)
 
 
-async def prepare(session: AsyncSession, entries: Sequence[Entry], facts: list[outbox.Row]) -> None:
-    """Seal the entries, and find what to state of them: a few at a time, so that nobody waits for it."""
+async def prepared(entries: Sequence[Entry]) -> tuple[list[bytes], list[outbox.Row]]:
+    """What to seal and what to state of the entries: a few at a time, so that nobody waits for it."""
+    lines, facts = list[bytes](), list[outbox.Row]()
     for start in range(0, len(entries), FEW):
         few = entries[start : start + FEW]
-        seal.stage(session, few)
+        lines += map(seal.written, few)
         facts += [outbox.row_of(fact) for one in few if (fact := fact_of(one)) is not None]
         await asyncio.sleep(0)
+    return lines, facts
 
 
 async def write(session: AsyncSession, book: Book, batch: UUID) -> None:

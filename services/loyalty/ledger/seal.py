@@ -43,12 +43,12 @@ def batch_of(session: AsyncSession) -> UUID:
     return staged(session).batch
 
 
-def stage(session: AsyncSession, entries: Sequence[Entry]) -> None:
-    """Seal these with the rest of the transaction, when it commits."""
+def stage(session: AsyncSession, lines: Sequence[bytes]) -> None:
+    """Seal these operations, as `written` says them, with the rest of the transaction, when it commits."""
     found = staged(session)
-    for entry in entries:
-        found.hash.update(written(entry))
-    found.operations += len(entries)
+    for one in lines:
+        found.hash.update(one)
+    found.operations += len(lines)
 
 
 def staged(session: AsyncSession) -> Staged:
