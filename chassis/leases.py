@@ -43,10 +43,10 @@ GIVE_BACK = text("UPDATE lease SET ends_at = '-infinity' WHERE name = :name AND 
 
 
 class Lease:
-    """This process's hope for one lease, or its hold on it."""
+    """This process's hope for one lease, or its hold on it; `taken` is set each time it gets it."""
 
-    def __init__(self, name: str, replica: str, sessions: Sessions) -> None:
-        self.name, self.sessions = name, sessions
+    def __init__(self, name: str, replica: str, sessions: Sessions, *, taken: asyncio.Event) -> None:
+        self.name, self.sessions, self.taken = name, sessions, taken
         self.holder = f"{replica} {uuid4()}"  # a restarted process is another holder
         self.fence = 0
         self.until = 0.0
@@ -75,6 +75,8 @@ class Lease:
             self.until = 0.0
         else:
             self.fence, self.until = fence, asked + SECONDS
+        if self.held and not was_held:
+            self.taken.set()
         if self.held != was_held:
             log.info("lease_taken" if self.held else "lease_lost", lease=self.name, fence=self.fence)
 

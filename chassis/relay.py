@@ -72,9 +72,9 @@ class Relay:
 
     def __init__(self, bus: Bus, sessions: Sessions, *, source: str, replica: str) -> None:
         self.bus, self.sessions, self.source = bus, sessions, source
-        self.lease = Lease(LEASE, replica, sessions)
         self.publications = Publications(bus)
         self.wake = asyncio.Event()
+        self.lease = Lease(LEASE, replica, sessions, taken=self.wake)
 
     async def run(self) -> None:
         """Publish what there is, and wait for more, until cancelled."""

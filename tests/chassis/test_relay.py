@@ -189,11 +189,13 @@ async def test_one_relay_works_and_the_other_takes_over_at_once_when_it_stops(
 
 async def test_a_lease_ends_by_itself(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "SECONDS", 0.2)
-    first, second = leases.Lease("x", "one", sessions), leases.Lease("x", "two", sessions)
+    first, second = (leases.Lease("x", replica, sessions, taken=asyncio.Event()) for replica in ("one", "two"))
     await first.take()
     await second.take()
     assert first.held
+    assert first.taken.is_set()
     assert not second.held
+    assert not second.taken.is_set()
 
     async def is_taken() -> bool:
         await second.take()
@@ -201,7 +203,22 @@ async def test_a_lease_ends_by_itself(sessions: Sessions, monkeypatch: pytest.Mo
 
     await until(is_taken)
     assert not first.held
+    assert second.taken.is_set()
     assert second.fence == first.fence + 1
+
+
+async def test_a_new_relay_begins_with_its_lease_and_not_with_its_next_look(
+    sessions: Sessions, own_nats: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "POLL", 60.0)
+    await lay_out(own_nats)
+    await say(sessions, created(ticket_of()))
+    async with relaying(own_nats, sessions) as only:
+
+        async def is_done() -> bool:
+            return not await only.pending()
+
+        await until(is_done)
 
 
 async def test_a_relay_that_was_replaced_marks_nothing(sessions: Sessions, own_nats: str) -> None:
