@@ -129,7 +129,6 @@ async def in_transaction(
 # What is asked thousands of times a second ----------------------------------------------------------------------------
 
 DRIVER = "the driver's connection"
-BEGIN = text("SELECT")  # the first statement that SQLAlchemy is given begins the transaction
 
 
 async def fetch(session: AsyncSession, statement: str, *values: Any) -> list[Any]:
@@ -145,10 +144,10 @@ async def driver(session: AsyncSession) -> Any:
     """The driver's connection, in the transaction of the session."""
     line: Any = session.info.get(DRIVER)
     if line is None:
-        line = (await (await session.connection()).get_raw_connection()).driver_connection
-        if not line.is_in_transaction():
-            await session.execute(BEGIN)
-        session.info[DRIVER] = line
+        adapted: Any = (await (await session.connection()).get_raw_connection()).dbapi_connection
+        if adapted._transaction is None:  # SQLAlchemy begins with the first statement that it is given itself
+            await adapted._start_transaction()
+        session.info[DRIVER] = line = adapted.driver_connection
     return line
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.database import fetch
 from chassis.personal_data.tombstone import refused_person
 from chassis.refusal import Refusal
 from services.loyalty.ledger.book import Account, Book, Entry, TooFewLots
@@ -29,10 +30,10 @@ WITH mapped AS (
 INSERT INTO account (id, currency, available, pending, held, arrears, create_time)
 SELECT account_id, :currency, 0, 0, 0, 0, :now FROM mapped
 """)
-ACCOUNTS = text("""
-SELECT user_id, currency, account_id FROM unnest(CAST(:users AS uuid[]), CAST(:currencies AS text[]))
+ACCOUNTS = """
+SELECT user_id, currency, account_id FROM unnest($1::uuid[], $2::text[])
     AS asked (user_id, currency) JOIN member USING (user_id, currency)
-""")
+"""
 GONE_ON_WITH = text("""
 SELECT user_id, operation.id, account_id FROM operation JOIN member USING (account_id)
 WHERE operation.id = ANY(CAST(:ids AS uuid[]))
@@ -135,7 +136,7 @@ async def accounts_of(session: AsyncSession, wanted: set[Whose]) -> dict[Whose, 
     if not wanted:
         return {}
     users, currencies = zip(*wanted, strict=True)
-    found = await session.execute(ACCOUNTS, {"users": list(users), "currencies": list(currencies)})
+    found = await fetch(session, ACCOUNTS, users, currencies)
     return {Whose(user, currency): account for user, currency, account in found}
 
 

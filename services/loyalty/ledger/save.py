@@ -21,7 +21,7 @@ OPERATION = (
     "programme_version", "effective_time", "booked_time", "available", "pending", "held", "arrears", "against",
     "amount", "available_after", "pending_after", "held_after", "arrears_after",
 )  # fmt: skip
-ACCOUNT = ("id", "available", "pending", "held", "arrears", "due_time")
+BALANCES = ("available", "pending", "held", "arrears")
 PLACES = (*IN_LOT.values(), "clawed")
 LOT = (
     "id", "account_id", "operation_id", "parent_id", "origin", "rule", "priority", "available_time", "expire_time",
@@ -71,10 +71,8 @@ async def write(session: AsyncSession, book: Book, batch: UUID) -> None:
     new = {lot.id for entry in book.entries for lot in entry.brought}
     moved = {lot.id: lot for entry in book.entries for lot, *_ in entry.moves if lot.id not in new}
     await rows.insert(session, Operation, OPERATION, [operation(one, batch) for one in book.entries])
-    await rows.update(
-        session, Account, ACCOUNT,
-        [(one.id, one.available, one.pending, one.held, one.arrears, one.due_time) for one in changed],
-    )  # fmt: skip
+    balances = ("id", *balances_of(book.entries), "due_time")
+    await rows.update(session, Account, balances, [fields(one, balances) for one in changed])
     await rows.insert(session, Lot, LOT, [fields(lot, LOT) for one in book.entries for lot in one.brought])
     touched = moved | {lot.id: lot for lot in book.lots.values() if lot.clawed and lot.id not in new}
     places = ("id", *places_of(book.entries))
@@ -95,6 +93,11 @@ def operation(entry: Entry, batch: Any) -> tuple[Any, ...]:
         entry.arrears, entry.against, entry.amount, entry.available_after, entry.pending_after, entry.held_after,
         entry.arrears_after,
     )  # fmt: skip
+
+
+def balances_of(entries: Sequence[Entry]) -> list[str]:
+    """The balances that entries changed: each array costs, and most batches know one or two of the four."""
+    return [name for name in BALANCES if any(getattr(entry, name) for entry in entries)]
 
 
 def places_of(entries: Sequence[Entry]) -> list[str]:
