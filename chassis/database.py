@@ -20,7 +20,7 @@ from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from asyncpg.exceptions import InterfaceError, PostgresConnectionError, PostgresError
-from sqlalchemy import BigInteger, Date, DateTime, LargeBinary, MetaData, Text, Uuid, event, make_url, text
+from sqlalchemy import BigInteger, Date, DateTime, LargeBinary, MetaData, Text, Uuid, event, make_url
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine

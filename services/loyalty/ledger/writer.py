@@ -1,9 +1,9 @@
 """Group commit: what many callers ask at once is one batch, one transaction, one flush to the disk.
 
-Nobody waits for a timer. The writer takes whatever queued while it was busy, so batches grow with the load and a single
-caller waits for nobody; each is answered after the commit. One batch at a time: two would share accounts, and wait for
-each other where they are meant to overlap. The queue is bounded: who finds it full is told to come
-again, and nothing of theirs was done. See docs/decisions/0136.
+The writer takes whatever queued while it was busy, so batches grow with the load and a single caller waits for nobody;
+among many, it waits some milliseconds for those it just answered to ask again. Each is answered after the commit. One
+batch at a time: two would share accounts, and wait for each other where they are meant to overlap. The queue is
+bounded: who finds it full is told to come again, and nothing of theirs was done. See docs/decisions/0136.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ QUEUED = 4_096  # requests that wait: some tenths of a second
 UNIQUE_VIOLATION = "23505"  # another process booked the same key for another account, or opened the same account
 AGAIN = frozenset({SERIALIZATION_FAILURE, DEADLOCK, UNIQUE_VIOLATION})
 ATTEMPTS = 4
+BREATH, BREATHS = 0.001, 5  # seconds to wait for more, and how often: less than a batch takes
 
 
 class Waiting(NamedTuple):
@@ -42,6 +43,7 @@ class Writer:
         self.sessions, self.clock = sessions, clock
         self.queue: deque[Waiting] = deque()
         self.queued = 0
+        self.usual = 0  # how many there are to expect, by how many there were
         self.writing: asyncio.Task[None] | None = None
 
     async def post(self, request: Request) -> Entry:
@@ -77,13 +79,16 @@ class Writer:
             batch = self.next_batch()
             if batch:
                 await self.commit(batch)
+                self.usual = (sum(len(waiting.requests) for waiting in batch) + self.queued) * 4 // 5
 
     async def gather(self) -> None:
-        """Let who is just asking come along: as long as every turn of the loop brings more."""
-        seen = 0
-        while seen < self.queued < MOST:
-            seen = self.queued
-            await asyncio.sleep(0)
+        """Let who is just asking come along, as long as every turn brings more: a small batch costs as much as fifty
+        operations, so where fewer ask than usual, the turns are longer."""
+        seen = breaths = 0
+        while seen < self.queued < MOST and breaths < BREATHS:
+            seen, is_less = self.queued, self.queued < self.usual
+            breaths += is_less
+            await asyncio.sleep(BREATH if is_less else 0)
 
     def next_batch(self) -> list[Waiting]:
         batch: list[Waiting] = []
