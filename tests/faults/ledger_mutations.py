@@ -241,8 +241,8 @@ BROKEN = (
         "an account is not locked",
         f"{REPLICAS}::test_of_two_who_waited_for_one_account_one_spends_its_points",
         f"{LEDGER}/load.py",
-        " ORDER BY id FOR UPDATE\n",
-        " ORDER BY id\n",
+        " ORDER BY account.id FOR UPDATE OF account\n",
+        " ORDER BY account.id\n",
     ),
     Broken(
         "a closed account takes points that waited for its end",

@@ -28,16 +28,14 @@ WRITTEN = (
 SPENDING = (Kind.REDEEM, Kind.CAPTURE, Kind.VOUCHER)
 
 LOCK = """
-SELECT account.id, currency, available, pending, held, arrears, due_time, close_time,
-    (SELECT user_id FROM member WHERE account_id = account.id) AS user_id,
-    (SELECT restricted_subject.id FROM member JOIN restricted_subject ON restricted_subject.id = user_id
-        WHERE account_id = account.id) AS restricted_id
-FROM account WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
+SELECT account.id, account.currency, available, pending, held, arrears, due_time, close_time, user_id,
+    restricted_subject.id
+FROM account LEFT JOIN member ON member.account_id = account.id
+    LEFT JOIN restricted_subject ON restricted_subject.id = user_id
+WHERE account.id = ANY($1::uuid[]) ORDER BY account.id FOR UPDATE OF account
 """
-PEEK = LOCK.replace("FOR UPDATE", "")
-EARLIER = """
-SELECT operation.* FROM unnest($1::text[], $2::text[]) AS asked (scope, key) JOIN operation USING (scope, key)
-"""
+PEEK = LOCK.replace("FOR UPDATE OF account", "")
+EARLIER = "SELECT * FROM operation WHERE scope = $1 AND key = ANY($2::text[])"
 LOT_COLUMNS = (
     "id, seq, account_id, operation_id, parent_id, origin, rule, priority, available_time, expire_time, amount,"
     " pending, open, held, spent, expired, reversed, absorbed, removed, clawed, wait_time"
@@ -92,12 +90,13 @@ def add(book: Book, found: Iterable[Any]) -> list[Lot]:
 
 
 async def load_earlier(session: AsyncSession, book: Book, requests: Sequence[Request]) -> None:
-    keys = [(one.scope, one.key) for one in requests if one.key is not None]
-    if not keys:
-        return
-    scopes, words = zip(*keys, strict=True)
-    for row in await fetch(session, EARLIER, list(scopes), list(words)):
-        book.earlier[row["scope"], row["key"]] = entry_of(row, book.accounts.get(row["account_id"]))
+    keys: dict[str | None, list[str]] = {}
+    for one in requests:
+        if one.key is not None:
+            keys.setdefault(one.scope, []).append(one.key)
+    for scope, words in keys.items():
+        for row in await fetch(session, EARLIER, scope, words):
+            book.earlier[row["scope"], row["key"]] = entry_of(row, book.accounts.get(row["account_id"]))
 
 
 def entry_of(row: Any, account: Account | None) -> Entry:

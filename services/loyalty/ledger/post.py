@@ -30,10 +30,7 @@ WITH mapped AS (
 INSERT INTO account (id, currency, available, pending, held, arrears, create_time)
 SELECT account_id, :currency, 0, 0, 0, 0, :now FROM mapped
 """)
-ACCOUNTS = """
-SELECT user_id, currency, account_id FROM unnest($1::uuid[], $2::text[])
-    AS asked (user_id, currency) JOIN member USING (user_id, currency)
-"""
+ACCOUNTS = "SELECT user_id, account_id FROM member WHERE user_id = ANY($1::uuid[]) AND currency = $2"
 GONE_ON_WITH = text("""
 SELECT user_id, operation.id, account_id FROM operation JOIN member USING (account_id)
 WHERE operation.id = ANY(CAST(:ids AS uuid[]))
@@ -133,11 +130,12 @@ def carried(request: Transfer, known: dict[Whose, UUID]) -> Transfer:
 
 
 async def accounts_of(session: AsyncSession, wanted: set[Whose]) -> dict[Whose, UUID]:
-    if not wanted:
-        return {}
-    users, currencies = zip(*wanted, strict=True)
-    found = await fetch(session, ACCOUNTS, users, currencies)
-    return {Whose(user, currency): account for user, currency, account in found}
+    found: dict[Whose, UUID] = {}
+    for currency in {one.currency for one in wanted}:
+        users = [one.user for one in wanted if one.currency == currency]
+        for user, account in await fetch(session, ACCOUNTS, users, currency):
+            found[Whose(user, currency)] = account
+    return found
 
 
 async def open_account(session: AsyncSession, whose: Whose, *, now: datetime) -> bool:
