@@ -77,6 +77,7 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
         pages = Pages(
             SupportServiceStub(channels["support"]),
             LoyaltyServiceStub(channels["loyalty"]),
+            identity,
             document([way.rule for way in carried], settings.origin),
             store=settings.store,
             mailbox=settings.mailbox_url,

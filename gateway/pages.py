@@ -12,6 +12,8 @@ import grpc
 import orjson
 import structlog
 from jinja2 import Environment, FileSystemLoader, select_autoescape
+from rapport.identity.v1 import identity_pb2 as identity
+from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.loyalty.v1 import loyalty_pb2 as loyalty
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
 from rapport.support.v1 import support_pb2 as support
@@ -48,12 +50,13 @@ class Pages:
         self,
         support: SupportServiceStub,
         loyalty: LoyaltyServiceStub,
+        identity: IdentityServiceStub,
         description: Mapping[str, Any],
         *,
         store: str,
         mailbox: str,
     ) -> None:
-        self.support, self.loyalty = support, loyalty
+        self.support, self.loyalty, self.identity = support, loyalty, identity
         self.templates = Environment(
             loader=FileSystemLoader(WEB / "templates"), autoescape=select_autoescape(), trim_blocks=True
         )
@@ -67,6 +70,9 @@ class Pages:
     def endpoints(self) -> Iterator[tuple[str, str, Handler]]:
         yield "GET", "/", self.home
         yield "GET", "/register", self.register
+        yield "GET", "/forgot", self.forgot
+        yield "POST", "/forgot", self.begin_recovery
+        yield "GET", "/recover", self.recover
         yield "GET", "/confirm", self.confirm
         yield "GET", "/sign-in", self.sign_in
         yield "GET", "/unsubscribe/{token}", self.unsubscribe_page
@@ -101,6 +107,28 @@ class Pages:
 
     async def register(self, _: Request, __: Captured) -> Response:
         return self.html("action.html", title="Create your account", component="complete-registration")
+
+    async def forgot(self, _: Request, __: Captured) -> Response:
+        return self.html("forgot.html", refused="", email="")
+
+    async def begin_recovery(self, request: Request, _: Captured) -> Response:
+        """The same answer for every address, except for what is none."""
+        email = dict(await request.form()).get("email", "").strip()
+        try:
+            await self.identity.BeginRecovery(identity.BeginRecoveryRequest(email=email))
+        except grpc.aio.AioRpcError as error:
+            told = refused(error)
+            if told.reason not in ("EMAIL_MALFORMED", "INVALID_FIELD"):
+                log.warning("recovery_not_begun", code=error.code().name, reason=told.reason)
+                text = "That did not work just now. Please try again in a moment."
+                return self.html("forgot.html", 503, refused=text, email=email)
+            text = "Check the address: it has one @ and a domain, such as you@example.com."
+            return self.html("forgot.html", 400, refused=text, email=email)
+        text = "If this address has an account, the mail we just sent leads you on. Its link works for 10 minutes."
+        return self.html("action.html", title="Look into your mailbox", text=text)
+
+    async def recover(self, _: Request, __: Captured) -> Response:
+        return self.html("action.html", title="Choose another password", component="complete-recovery")
 
     async def confirm(self, _: Request, __: Captured) -> Response:
         return self.html("action.html", title="One more click", component="confirm-subscription")

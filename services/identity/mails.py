@@ -8,8 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import mail
 from services.identity.models import State
 
+WELCOME = "Welcome! One more step: open this link, choose a password, and your account is ready."
+NO_ACCOUNT = (
+    "Somebody, probably you, wanted another password for this address, which has no account here. "
+    "You may have one by another address. Or open this link to create one."
+)
 
-async def registration_link(session: AsyncSession, *, to: str, person: UUID, token: str, public_url: str) -> None:
+
+async def registration_link(
+    session: AsyncSession, *, to: str, person: UUID, token: str, public_url: str, why: str
+) -> None:
     """The link that makes an account."""
     # Behind a #, so that no browser sends the token to a server, where it would be logged.
     link = f"{public_url}/register#token={token}"
@@ -20,7 +28,7 @@ async def registration_link(session: AsyncSession, *, to: str, person: UUID, tok
         template="registration_link",
         subject="Finish creating your account",
         paragraphs=[
-            "Welcome! One more step: open this link, choose a password, and your account is ready.",
+            why,
             link,
             "The link works once, for 24 hours. If you did not ask for it, ignore this mail and nothing happens.",
         ],
@@ -42,6 +50,38 @@ async def already_registered(session: AsyncSession, *, to: str, person: UUID, st
         ]
     subject = "About your account"
     await send(session, to, person, template="already_registered", subject=subject, paragraphs=paragraphs)
+
+
+async def recovery_link(session: AsyncSession, *, to: str, person: UUID, token: str, public_url: str) -> None:
+    """The link by which the owner of an account chooses another password."""
+    await send(
+        session,
+        to,
+        person,
+        template="recovery_link",
+        subject="Choose another password",
+        paragraphs=[
+            "Somebody, probably you, forgot the password of your account. Open this link to choose another one.",
+            f"{public_url}/recover#token={token}",
+            "The link works once, for 10 minutes. If it was not you, ignore this mail: your password still holds.",
+        ],
+    )
+
+
+async def password_changed(session: AsyncSession, *, to: str, person: UUID, public_url: str) -> None:
+    """What the owner of an account gets to know of it, in case it was somebody else."""
+    await send(
+        session,
+        to,
+        person,
+        template="password_changed",
+        subject="Your password was changed",
+        paragraphs=[
+            "The password of your account was changed, and you are signed out everywhere else.",
+            "If it was not you, choose another one at once:",
+            f"{public_url}/forgot",
+        ],
+    )
 
 
 async def deletion_begun(session: AsyncSession, *, to: str, person: UUID, erasure: str) -> None:

@@ -154,6 +154,18 @@ class Registration(Base):
     expire_time: Mapped[datetime] = mapped_column(index=True)
 
 
+class Recovery(Base):
+    """A link that waits for who forgot their password. Each works until one of them is used."""
+
+    __tablename__ = "recovery"
+    __table_args__ = (Index("recovery_of_user", "user_id", "create_time"),)
+
+    token_hash: Mapped[bytes] = personal(CREDENTIAL, primary_key=True)
+    user_id: Mapped[UUID] = subject("", ForeignKey("user.id"), index=False)
+    create_time: Mapped[datetime] = mapped_column(index=True)
+    expire_time: Mapped[datetime]
+
+
 class Session(Base):
     """One browser that is signed in: live until revoke_time is set or expire_time has come, whichever is first."""
 

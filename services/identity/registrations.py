@@ -24,7 +24,7 @@ BATCH = 1_000
 LOCKS = 4_720  # our class of advisory locks
 
 
-async def begin(session: AsyncSession, *, email: str, public_url: str, now: datetime) -> None:
+async def begin(session: AsyncSession, *, email: str, public_url: str, now: datetime, why: str = mails.WELCOME) -> None:
     """Mail a link to the address, or that it has an account already; nothing when it had enough mail lately."""
     address = addresses.exact(email)
     await take_turns(session, address)
@@ -41,7 +41,7 @@ async def begin(session: AsyncSession, *, email: str, public_url: str, now: date
     session.add(waiting)  # of a known address too, where nobody gets the token: it counts the mails
     await session.flush()
     if known is None:
-        await mails.registration_link(session, to=address, person=person, token=token, public_url=public_url)
+        await mails.registration_link(session, to=address, person=person, token=token, public_url=public_url, why=why)
     else:
         await mails.already_registered(session, to=address, person=person, state=known.state, public_url=public_url)
 

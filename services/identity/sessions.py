@@ -106,10 +106,11 @@ async def end(session: AsyncSession, user: UUID, id: UUID, *, now: datetime) -> 
         await revoke(session, [found], now)
 
 
-async def revoke_all(session: AsyncSession, user: UUID, *, now: datetime) -> None:
-    """End every live session of a user."""
+async def revoke_all(session: AsyncSession, user: UUID, *, now: datetime, but: str = "") -> None:
+    """End every live session of a user, `but` the one of that name."""
     live = select(Session).where(Session.user_id == user, is_live(now)).order_by(Session.id)
-    await revoke(session, await session.scalars(live.with_for_update()), now)
+    found = await session.scalars(live.with_for_update())
+    await revoke(session, [one for one in found if one.name != but], now)
 
 
 async def make_room(session: AsyncSession, user: UUID, now: datetime) -> None:

@@ -119,6 +119,9 @@ def valid(rule: Rule, owner: str) -> bytes | None:
     bodies: dict[str, dict[str, Any]] = {
         "BeginRegistration": {"email": "somebody@example.org"},
         "CompleteRegistration": {"token": "none of ours", "password": "brass kettle at dawn", "displayName": "Ada"},
+        "BeginRecovery": {"email": "somebody@example.org"},
+        "CompleteRecovery": {"token": "none of ours", "password": "brass kettle at dawn"},
+        "ChangePassword": {"password": "brass kettle at dusk"},
         "CreateUser": {"user": {"email": f"{uuid4().hex}@example.org"}, "password": "brass kettle at dawn"},
         "UpdateUser": {"displayName": "Ada"},
         "SetUserRoles": {"roles": []},

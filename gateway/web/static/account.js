@@ -1,8 +1,9 @@
-import { get, list, patch, post, remove, session } from "./api.js";
-import { card, field, form, h, problem, when } from "./dom.js";
-import { hear, listen, stopListening } from "./facts.js";
+import { get, patch, post, session } from "./api.js";
+import { card, field, form, h, problem } from "./dom.js";
+import { listen, stopListening } from "./facts.js";
 import { orders } from "./orders.js";
 import { points } from "./points.js";
+import { apps, password, sessions } from "./security.js";
 import { tickets } from "./tickets.js";
 
 // Everything a person sees of their own account, or the two forms that lead to one.
@@ -29,14 +30,14 @@ class AccountArea extends HTMLElement {
 function own({ user }) {
   return h("div", { class: "columns" },
     h("div", { class: "stack" }, orders(user), tickets(user)),
-    h("div", { class: "stack" }, points(user), profile(user), sessions(user)));
+    h("div", { class: "stack" }, points(user), profile(user), sessions(user), apps(user), password(user)));
 }
 
 function signIn() {
   return card("Sign in", form([
     field("E-mail", { type: "email", name: "email", required: true, autocomplete: "username", maxlength: 254 }),
     field("Password", { type: "password", name: "password", required: true, autocomplete: "current-password", maxlength: 128 }),
-  ], "Sign in", ({ email, password }) => session.signIn(email, password)));
+  ], "Sign in", ({ email, password }) => session.signIn(email, password)), h("p", { class: "hint" }, h("a", { href: "/forgot" }, "Forgot your password?")));
 }
 
 function register() {
@@ -93,28 +94,6 @@ function address(use, { recipient, lines = [], postalCode, city, regionCode }) {
 function addressOf(use, given) {
   const of = (name) => given[`${use}-${name}`];
   return { recipient: of("recipient"), lines: [of("lines")], postalCode: of("postalCode"), city: of("city"), regionCode: of("regionCode").toUpperCase() };
-}
-
-function sessions(user) {
-  const rows = h("ul", { class: "rows" });
-  const show = async () => {
-    try {
-      const found = await list(`/v1/${user}/sessions`, "sessions");
-      rows.replaceChildren(...found.map(device));
-    } catch (error) {
-      rows.replaceChildren(h("li", {}, problem(error)));
-    }
-  };
-  const device = (one) => h("li", { class: "row" },
-    h("p", {}, one.device || "A device", " ", one.name === session.current?.session && h("span", { class: "badge" }, "This one"),
-      h("small", {}, "since ", when(one.createTime))),
-    one.name !== session.current?.session && form([], "Sign it out", async () => {
-      await remove(`/v1/${one.name}`);
-      await show();
-    }, { class: "quiet" }));
-  hear("rapport.identity.", show)();
-  const leave = form([], "Sign out here", () => session.signOut(), { class: "quiet" });
-  return card("Where you are signed in", h("div", { class: "bounded", tabindex: "0", role: "region", "aria-label": "Devices" }, rows), leave);
 }
 
 customElements.define("account-area", AccountArea);

@@ -29,6 +29,21 @@ class CompleteRegistration extends HTMLElement {
   }
 }
 
+class CompleteRecovery extends HTMLElement {
+  connectedCallback() {
+    this.replaceChildren(...(token ? [this.form(), h("p", { class: "hint" }, "The link has ended? ", h("a", { href: "/forgot" }, "Ask for a new one"), ".")] : incomplete("/forgot")));
+  }
+
+  form() {
+    return form([
+      field("Choose a password", { name: "password", type: "password", required: true, minlength: 8, maxlength: 128, autocomplete: "new-password" }, "At least 8 characters. A few unusual words are strong and easy to remember."),
+    ], "Change my password", async ({ password }) => {
+      await post("/v1/recoveries:complete", { token, password });
+      return "Your password is changed, and you are signed out everywhere. Sign in with the new one.";
+    });
+  }
+}
+
 class ConfirmSubscription extends HTMLElement {
   connectedCallback() {
     this.replaceChildren(...(token ? [this.form(), h("p", {}, h("a", { href: "/#account" }, "To your account"))] : incomplete("/#subscribe")));
@@ -54,4 +69,5 @@ async function base64(file) {
 }
 
 customElements.define("complete-registration", CompleteRegistration);
+customElements.define("complete-recovery", CompleteRecovery);
 customElements.define("confirm-subscription", ConfirmSubscription);

@@ -1,15 +1,17 @@
 """People, how they prove who they are, and the sessions they hold."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 from uuid import uuid4
 
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.empty_pb2 import Empty
 from rapport.identity.v1 import identity_pb2 as pb
+from rapport.identity.v1.events_pb2 import PasswordChanged
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceServicer
 from sqlalchemy.exc import DBAPIError
 
+from chassis.access import caller
 from chassis.database import Sessions
 from chassis.etags import etag_of
 from chassis.idempotency import once
@@ -19,11 +21,23 @@ from chassis.personal_data.tombstone import refused_person
 from chassis.refusal import InvalidField, Violation
 from chassis.rpc import Context
 from chassis.time import Clock, timestamp
-from services.identity import addresses, deletions, devices, passwords, photos, registrations, sessions, users
+from services.identity import (
+    addresses,
+    deletions,
+    devices,
+    passwords,
+    photos,
+    recoveries,
+    registrations,
+    sessions,
+    users,
+)
 from services.identity.models import Business, BusinessKind, PostalAddress, Session, User
 from services.identity.passwords import Passwords
 from services.identity.tokens import Signer
 from services.identity.users import Profile
+
+Begin = Callable[..., Awaitable[None]]  # mails a link, or what there is to say instead
 
 
 class Identity(IdentityServiceServicer):
@@ -39,20 +53,23 @@ class Identity(IdentityServiceServicer):
     # a connection is too dear to wait with it.
 
     async def BeginRegistration(self, request: pb.BeginRegistrationRequest, context: Context) -> Empty:
+        return await self.mail_link(request, registrations.begin)
+
+    async def mail_link(self, request: pb.BeginRegistrationRequest | pb.BeginRecoveryRequest, begin: Begin) -> Empty:
         try:
-            await self.begin_registration(request)
+            await self.begin(request, begin)
         except DBAPIError as error:
             if refused_person(error) is None:
                 raise
             # The account went while we looked: now the address is like any other, and that is the answer.
-            await self.begin_registration(request)
+            await self.begin(request, begin)
         return Empty()
 
-    async def begin_registration(self, request: pb.BeginRegistrationRequest) -> None:
+    async def begin(self, request: pb.BeginRegistrationRequest | pb.BeginRecoveryRequest, begin: Begin) -> None:
         now = self.clock()
         async with once(self.sessions, request, now=now) as call:
             if not call.is_repeat:
-                await registrations.begin(call.session, email=request.email, public_url=self.public_url, now=now)
+                await begin(call.session, email=request.email, public_url=self.public_url, now=now)
 
     async def CompleteRegistration(self, request: pb.CompleteRegistrationRequest, context: Context) -> pb.User:
         async with self.sessions() as session:
@@ -65,6 +82,33 @@ class Identity(IdentityServiceServicer):
                 session, request.token, password_hash=hashed, display_name=name, photo=photo, now=self.clock()
             )
             return user_message(user)
+
+    async def BeginRecovery(self, request: pb.BeginRecoveryRequest, context: Context) -> Empty:
+        return await self.mail_link(request, recoveries.begin)
+
+    async def CompleteRecovery(self, request: pb.CompleteRecoveryRequest, context: Context) -> Empty:
+        async with self.sessions() as session:
+            user = await recoveries.waiting(session, request.token, now=self.clock())
+        passwords.check(request.password, email=user.email, display_name=user.display_name)
+        hashed = await self.passwords.hash(request.password)
+        async with self.sessions.begin() as session:
+            await recoveries.complete(
+                session, request.token, password_hash=hashed, public_url=self.public_url, now=self.clock()
+            )
+        return Empty()
+
+    async def ChangePassword(self, request: pb.ChangePasswordRequest, context: Context) -> Empty:
+        who, here = parse("users/{user}", request.name), caller().session
+        async with self.sessions() as session:
+            user = await users.get(session, who)
+        passwords.check(request.password, email=user.email, display_name=user.display_name)
+        hashed = await self.passwords.hash(request.password)
+        async with self.sessions.begin() as session:
+            user = await users.hold_active(session, who)
+            await recoveries.change(
+                session, user, hashed, PasswordChanged.SIGNED_IN, public_url=self.public_url, now=self.clock(), but=here
+            )
+        return Empty()
 
     async def CreateUser(self, request: pb.CreateUserRequest, context: Context) -> pb.User:
         email, profile = addresses.exact(request.user.email), profile_of(request.user, users.FIELDS)

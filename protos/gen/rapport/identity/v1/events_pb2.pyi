@@ -187,6 +187,53 @@ class SessionRevoked(_message.Message):
 Global___SessionRevoked: _TypeAlias = SessionRevoked  # noqa: Y015
 
 @_typing.final
+class PasswordChanged(_message.Message):
+    """A user proves themself with another password from now on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Way:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _WayEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[PasswordChanged._Way.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        WAY_UNSPECIFIED: PasswordChanged._Way.ValueType  # 0
+        SIGNED_IN: PasswordChanged._Way.ValueType  # 1
+        """By the owner, who had just signed in."""
+        LINK: PasswordChanged._Way.ValueType  # 2
+        """By a link that was mailed to the owner."""
+
+    class Way(_Way, metaclass=_WayEnumTypeWrapper): ...
+    WAY_UNSPECIFIED: PasswordChanged.Way.ValueType  # 0
+    SIGNED_IN: PasswordChanged.Way.ValueType  # 1
+    """By the owner, who had just signed in."""
+    LINK: PasswordChanged.Way.ValueType  # 2
+    """By a link that was mailed to the owner."""
+
+    USER_FIELD_NUMBER: _builtins.int
+    WAY_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    user: _builtins.str
+    way: Global___PasswordChanged.Way.ValueType
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        user: _builtins.str = ...,
+        way: Global___PasswordChanged.Way.ValueType = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "user", b"user", "way", b"way"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PasswordChanged: _TypeAlias = PasswordChanged  # noqa: Y015
+
+@_typing.final
 class AuthorizationCreated(_message.Message):
     """A person let a client do something, in a sign-in through it."""
 

@@ -46,6 +46,21 @@ class IdentityServiceStub:
                 request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.CompleteRegistrationRequest.SerializeToString,
                 response_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.User.FromString,
                 _registered_method=True)
+        self.BeginRecovery = channel.unary_unary(
+                '/rapport.identity.v1.IdentityService/BeginRecovery',
+                request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.BeginRecoveryRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.CompleteRecovery = channel.unary_unary(
+                '/rapport.identity.v1.IdentityService/CompleteRecovery',
+                request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.CompleteRecoveryRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/rapport.identity.v1.IdentityService/ChangePassword',
+                request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
         self.CreateUser = channel.unary_unary(
                 '/rapport.identity.v1.IdentityService/CreateUser',
                 request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.CreateUserRequest.SerializeToString,
@@ -126,6 +141,30 @@ class IdentityServiceServicer:
 
     def CompleteRegistration(self, request, context):
         """Makes the user whom the link's token speaks of. Refuses with LINK_INVALID, PASSWORD_WEAK, EMAIL_TAKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginRecovery(self, request, context):
+        """Sends a link to choose another password to the address. Answers the same whether the address is known or not: who
+        has no account is mailed how to get one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompleteRecovery(self, request, context):
+        """Sets the password of whom the link's token speaks of, signs them out everywhere and ends what they let clients do.
+        Refuses with LINK_INVALID, PASSWORD_WEAK.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """Sets another password, signs the user out everywhere but where they asked, and ends what they let clients do.
+        Refuses with PASSWORD_WEAK, USER_NOT_FOUND, USER_DELETING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -235,6 +274,21 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.CompleteRegistration,
                     request_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.CompleteRegistrationRequest.FromString,
                     response_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.User.SerializeToString,
+            ),
+            'BeginRecovery': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginRecovery,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.BeginRecoveryRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'CompleteRecovery': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompleteRecovery,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.CompleteRecoveryRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
             'CreateUser': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateUser,
@@ -356,6 +410,87 @@ class IdentityService:
             '/rapport.identity.v1.IdentityService/CompleteRegistration',
             rapport_dot_identity_dot_v1_dot_identity__pb2.CompleteRegistrationRequest.SerializeToString,
             rapport_dot_identity_dot_v1_dot_identity__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginRecovery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.IdentityService/BeginRecovery',
+            rapport_dot_identity_dot_v1_dot_identity__pb2.BeginRecoveryRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompleteRecovery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.IdentityService/CompleteRecovery',
+            rapport_dot_identity_dot_v1_dot_identity__pb2.CompleteRecoveryRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.IdentityService/ChangePassword',
+            rapport_dot_identity_dot_v1_dot_identity__pb2.ChangePasswordRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,6 +22,18 @@ class IdentityServiceStub:
     """
     CompleteRegistration: _aio.UnaryUnaryMultiCallable[_identity_pb2.CompleteRegistrationRequest, _identity_pb2.User]
     """Makes the user whom the link's token speaks of. Refuses with LINK_INVALID, PASSWORD_WEAK, EMAIL_TAKEN."""
+    BeginRecovery: _aio.UnaryUnaryMultiCallable[_identity_pb2.BeginRecoveryRequest, _empty_pb2.Empty]
+    """Sends a link to choose another password to the address. Answers the same whether the address is known or not: who
+    has no account is mailed how to get one.
+    """
+    CompleteRecovery: _aio.UnaryUnaryMultiCallable[_identity_pb2.CompleteRecoveryRequest, _empty_pb2.Empty]
+    """Sets the password of whom the link's token speaks of, signs them out everywhere and ends what they let clients do.
+    Refuses with LINK_INVALID, PASSWORD_WEAK.
+    """
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_identity_pb2.ChangePasswordRequest, _empty_pb2.Empty]
+    """Sets another password, signs the user out everywhere but where they asked, and ends what they let clients do.
+    Refuses with PASSWORD_WEAK, USER_NOT_FOUND, USER_DELETING.
+    """
     CreateUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateUserRequest, _identity_pb2.User]
     """Makes a user whose address is proven already: for imports, staff and sample people. Refuses with EMAIL_TAKEN."""
     GetUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetUserRequest, _identity_pb2.User]
@@ -69,6 +81,36 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_identity_pb2.CompleteRegistrationRequest, _abc.Awaitable[_identity_pb2.User]],
     ) -> _abc.Awaitable[_identity_pb2.User]:
         """Makes the user whom the link's token speaks of. Refuses with LINK_INVALID, PASSWORD_WEAK, EMAIL_TAKEN."""
+
+    @_abc_1.abstractmethod
+    def BeginRecovery(
+        self,
+        request: _identity_pb2.BeginRecoveryRequest,
+        context: _aio.ServicerContext[_identity_pb2.BeginRecoveryRequest, _abc.Awaitable[_empty_pb2.Empty]],
+    ) -> _abc.Awaitable[_empty_pb2.Empty]:
+        """Sends a link to choose another password to the address. Answers the same whether the address is known or not: who
+        has no account is mailed how to get one.
+        """
+
+    @_abc_1.abstractmethod
+    def CompleteRecovery(
+        self,
+        request: _identity_pb2.CompleteRecoveryRequest,
+        context: _aio.ServicerContext[_identity_pb2.CompleteRecoveryRequest, _abc.Awaitable[_empty_pb2.Empty]],
+    ) -> _abc.Awaitable[_empty_pb2.Empty]:
+        """Sets the password of whom the link's token speaks of, signs them out everywhere and ends what they let clients do.
+        Refuses with LINK_INVALID, PASSWORD_WEAK.
+        """
+
+    @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _identity_pb2.ChangePasswordRequest,
+        context: _aio.ServicerContext[_identity_pb2.ChangePasswordRequest, _abc.Awaitable[_empty_pb2.Empty]],
+    ) -> _abc.Awaitable[_empty_pb2.Empty]:
+        """Sets another password, signs the user out everywhere but where they asked, and ends what they let clients do.
+        Refuses with PASSWORD_WEAK, USER_NOT_FOUND, USER_DELETING.
+        """
 
     @_abc_1.abstractmethod
     def CreateUser(
