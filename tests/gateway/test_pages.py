@@ -7,7 +7,7 @@ import pytest
 
 from chassis.refusal import PLATFORM_DOMAIN
 from gateway.contracts import reasons
-from tests.gateway.conftest import problem
+from tests.gateway.conftest import NOWHERE, problem
 from tests.journeys.people import Mailbox, mailbox_client
 from tests.store import OtherGateway, Store
 
@@ -115,4 +115,22 @@ async def test_a_link_that_is_none_says_so_or_nothing(http: httpx.AsyncClient) -
 async def test_unsubscribing_while_nobody_is_there_is_to_be_tried_again(lonely: OtherGateway) -> None:
     async with lonely.http() as http:
         answer = await http.post("/unsubscribe/token")
+    assert (answer.status_code, "try again" in answer.text) == (503, True)
+
+
+async def test_who_forgot_their_password_is_answered_alike_whoever_they_are(store: Store) -> None:
+    ada = store.register("ada")
+    async with store.http() as http:
+        assert 'action="/forgot"' in (await http.get("/forgot")).text
+        known, unknown = [await http.post("/forgot", data={"email": one}) for one in (ada.email, "no@example.org")]
+        malformed = await http.post("/forgot", data={"email": "nobody"})
+    assert (known.status_code, known.text) == (unknown.status_code, unknown.text)
+    assert (known.status_code, "mail we just sent" in known.text) == (200, True)
+    assert (malformed.status_code, "Check the address" in malformed.text) == (400, True)
+
+
+async def test_a_recovery_while_nobody_is_there_is_to_be_tried_again(store: Store) -> None:
+    with store.gateway(identity_target=NOWHERE) as gateway:
+        async with gateway.http() as http:
+            answer = await http.post("/forgot", data={"email": "ada@example.org"})
     assert (answer.status_code, "try again" in answer.text) == (503, True)

@@ -28,9 +28,9 @@ class AccountArea extends HTMLElement {
 }
 
 function own({ user }) {
-  return h("div", { class: "columns" },
-    h("div", { class: "stack" }, orders(user), tickets(user)),
-    h("div", { class: "stack" }, points(user), profile(user), sessions(user), apps(user), password(user)));
+  return h("div", { class: "stack" },
+    h("div", { class: "columns" }, h("div", { class: "stack" }, orders(user), tickets(user)), points(user)),
+    h("div", { class: "columns" }, profile(user), h("div", { class: "stack" }, sessions(user), apps(user), password(user))));
 }
 
 function signIn() {
