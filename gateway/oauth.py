@@ -2,6 +2,7 @@
 people sign in and consent on, without scripts, and what the protocol says of headers.
 
 GET, POST /oauth/authorize    POST /oauth/sign-in    POST /oauth/consent    the browser's way
+GET, POST /oauth/end-session    POST /oauth/sign-out    the browser's way out
 POST /oauth/token    POST /oauth/introspect    POST /oauth/revoke    GET, POST /oauth/userinfo    what clients call
 GET /oauth/jwks    GET /.well-known/openid-configuration, oauth-authorization-server    what they read
 """
@@ -24,7 +25,7 @@ from chassis.refusal import refused
 from gateway.http import Handler, Headers, Request, Response, pairs
 from gateway.pages import HEADERS, POLICY, Pages
 from gateway.refusals import OriginRefused
-from gateway.sessions import LINKED, Sessions, cookies
+from gateway.sessions import CLEARED, LINKED, Sessions, cookies
 
 FORM_COOKIE = "__Host-rapport-form"
 SET_FORM = "{}={}; Path=/; Secure; HttpOnly; SameSite=Lax"  # Lax: a link from elsewhere must not renew it
@@ -70,6 +71,9 @@ class OAuth:
         yield "POST", "/oauth/authorize", self.authorize
         yield "POST", "/oauth/sign-in", self.sign_in
         yield "POST", "/oauth/consent", self.consent
+        yield "GET", "/oauth/end-session", self.end_session
+        yield "POST", "/oauth/end-session", self.end_session
+        yield "POST", "/oauth/sign-out", self.sign_out
         yield "GET", "/oauth/userinfo", self.called("userinfo")
         for name in CALLED:
             yield "POST", f"/oauth/{name}", self.called(name)
@@ -136,6 +140,39 @@ class OAuth:
         decision = said.APPROVED if fields.get("decision") == "approve" else said.DENIED
         return await self.go_on(request, asked, request.cookie(LINKED), since=since, decision=decision)
 
+    async def end_session(self, request: Request, _: Captured) -> Response:
+        if request.is_safe:
+            return await self.signed_out(request, pairs(request.query), confirmed=False)
+        # What another site posts comes without the cookie, and would find nobody signed in.
+        return gone_on(f"/oauth/end-session?{urlencode(await request.form())}")
+
+    async def sign_out(self, request: Request, _: Captured) -> Response:
+        fields, asked, _since = await self.ours(request)
+        if fields.get("decision") != "sign-out":
+            return self.page("action.html", title="You are still signed in", text="Nothing has changed.")
+        return await self.signed_out(request, asked, confirmed=True)
+
+    async def signed_out(self, request: Request, asked: Fields, *, confirmed: bool) -> Response:
+        """Send the browser on with no session, ask the person, or show what is wrong."""
+        secret = request.cookie(LINKED)
+        wanted = oauth_pb2.EndSessionRequest(parameters=parameters(asked), session_secret=secret, confirmed=confirmed)
+        try:
+            answer = await self.oauth.EndSession(wanted)
+        except grpc.aio.AioRpcError as error:
+            return self.failed(error)
+        match answer.WhichOneof("outcome"):
+            case "confirm":
+                shown = {"client": answer.confirm.client_title, "email": answer.confirm.email}
+                return self.form(request, "oauth_sign_out.html", asked, None, shown)
+            case "problem":
+                return self.problem(answer.problem.error, answer.problem.error_description)
+        title, text = "You are signed out", "Nobody is signed in to the store in this browser."
+        response = gone_on(answer.done.uri) if answer.done.uri else self.page("action.html", title=title, text=text)
+        if secret:
+            self.sessions.forget(secret)
+            response.headers += CLEARED
+        return response
+
     async def ours(self, request: Request) -> tuple[dict[str, str], Fields, datetime]:
         """The fields of a form that this browser was given on our own page, the request it goes on with, and since when
         the person was asked."""
@@ -164,7 +201,8 @@ class OAuth:
         cookie = request.cookie(FORM_COOKIE) or secrets.token_urlsafe(24)
         began = since or self.sessions.clock()
         hidden = {"request": urlencode(asked), "asked": str(int(began.timestamp())), "form_token": token_of(cookie)}
-        target = origin_of(dict(asked).get("redirect_uri", ""))
+        said = dict(asked)
+        target = origin_of(said.get("redirect_uri") or said.get("post_logout_redirect_uri", ""))
         response = self.page(template, status, target=target, hidden=hidden, **shown)
         response.headers.append((b"set-cookie", SET_FORM.format(FORM_COOKIE, cookie).encode()))
         return response
@@ -173,9 +211,7 @@ class OAuth:
         if redirect.form:
             target = origin_of(redirect.uri)
             return self.page("oauth_post.html", target=target, uri=redirect.uri, fields=redirect.form)
-        # 303, so that what was posted to us goes nowhere else (RFC 9700, 4.12).
-        headers = [(b"location", redirect.uri.encode()), (b"cache-control", b"no-store"), NO_REFERRER]
-        return Response(status=303, headers=headers)
+        return gone_on(redirect.uri)
 
     def problem(self, error: str, description: str) -> Response:
         text = f"The page that sent you here made a mistake ({error}). {description}"
@@ -227,6 +263,7 @@ class OAuth:
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/oauth/authorize",
             "token_endpoint": f"{self.issuer}/oauth/token",
+            "end_session_endpoint": f"{self.issuer}/oauth/end-session",
             "userinfo_endpoint": f"{self.issuer}/oauth/userinfo",
             "introspection_endpoint": f"{self.issuer}/oauth/introspect",
             "revocation_endpoint": f"{self.issuer}/oauth/revoke",
@@ -252,6 +289,11 @@ class OAuth:
 
 
 NO_REFERRER = (b"referrer-policy", b"no-referrer")
+
+
+def gone_on(uri: str) -> Response:
+    # 303, so that what was posted to us goes nowhere else (RFC 9700, 4.12).
+    return Response(status=303, headers=[(b"location", uri.encode()), (b"cache-control", b"no-store"), NO_REFERRER])
 
 
 def parameters(fields: Fields) -> list[oauth_pb2.Parameter]:

@@ -98,6 +98,9 @@ async def test_what_people_see_who_sign_in_to_a_program_is_in_order(
         await at.page.get_by_role("button", name="Sign in").click()
         await at.page.get_by_role("button", name="Do not allow").wait_for()
         await check(at, "oauth-consent", theme)
+        await at.open("/oauth/end-session")
+        await at.page.get_by_role("button", name="Stay signed in").wait_for()
+        await check(at, "oauth-sign-out", theme)
         await at.open("/oauth/authorize?client_id=nobody")
         await check(at, "oauth-problem", theme)
 

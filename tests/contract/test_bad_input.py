@@ -287,7 +287,7 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
     over = {"points": "1", "destination": f"{user()}/pointsAccount"}
     asked: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "BeginRegistration": ("", {"email": mail}, {"email": f"a{mail}"}),
-            "BeginRecovery": ("", {"email": mail}, {"email": f"a{mail}"}),
+        "BeginRecovery": ("", {"email": mail}, {"email": f"a{mail}"}),
         "CreateUser": (
             "",
             {"user": {"email": mail}, "password": "brass kettle at dawn"},

@@ -164,6 +164,41 @@ async def test_an_answer_that_is_to_be_posted_stands_in_a_form_and_in_no_address
     assert "form-action 'self' https://app.example.org;" in answer.headers["content-security-policy"]
 
 
+async def signed_in(browser: Browser, ada: Registered) -> dict[str, Any]:
+    """The tokens of a sign-in from start to end."""
+    page = await browser.submit(await browser.authorize(), "/oauth/sign-in", email=ada.email, password=PASSWORD)
+    said = told(await browser.submit(page, "/oauth/consent", decision="approve"))
+    return await redeemed(browser.http, browser.client, said["code"])
+
+
+async def test_a_program_that_shows_its_id_token_signs_the_person_out(store: Store, ada: Registered) -> None:
+    after = "https://app.example.org/signed-out"
+    async with store.http() as http:
+        browser = Browser(http, store.url, await made(store, "PUBLIC", postLogoutRedirectUris=[after]))
+        hint = (await signed_in(browser, ada))["id_token"]
+        wish = {"id_token_hint": hint, "post_logout_redirect_uri": after, "state": "s"}
+        way = await browser.go("POST", "/oauth/end-session", "cross-site", data=wish)
+        assert way.headers["location"].startswith("/oauth/end-session?")
+        gone = await browser.go("GET", way.headers["location"], "cross-site")
+        assert (gone.status_code, gone.headers["location"]) == (303, f"{after}?state=s")
+        assert set(browser.cookies) >= {"__Host-rapport", "__Host-rapport-linked"}
+        assert not browser.cookies["__Host-rapport"] + browser.cookies["__Host-rapport-linked"]
+        assert told(await browser.authorize(prompt="none"))["error"] == "login_required"
+
+
+async def test_who_is_sent_to_be_signed_out_by_anybody_is_asked(browser: Browser, ada: Registered) -> None:
+    await signed_in(browser, ada)
+    asked = await browser.go("GET", "/oauth/end-session", "cross-site")
+    assert ada.email in asked.text
+    problem(await browser.go("POST", "/oauth/sign-out", data={"decision": "sign-out"}), 403, "ORIGIN_REFUSED")
+    stays = await browser.submit(asked, "/oauth/sign-out", decision="stay")
+    assert "still signed in" in stays.text
+    assert "code" in told(await browser.authorize(prompt="none"))
+    gone = await browser.submit(asked, "/oauth/sign-out", decision="sign-out")
+    assert "You are signed out" in gone.text
+    assert told(await browser.authorize(prompt="none"))["error"] == "login_required"
+
+
 async def test_what_is_asked_for_may_be_posted(browser: Browser) -> None:
     said = {"client_id": browser.client, "redirect_uri": CALLBACK, "response_type": "code", "scope": "openid"}
     answer = await browser.go("POST", "/oauth/authorize", "cross-site", data=said)

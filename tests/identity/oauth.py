@@ -111,3 +111,14 @@ class Provider:
 
     async def userinfo(self, access_token: str) -> tuple[int, Said]:
         return await self.call(pb.CallEndpointRequest.USERINFO, f"Bearer {access_token}")
+
+    async def end_session(
+        self, *, confirmed: bool = False, session: str | None = None, **said: Any
+    ) -> pb.EndSessionResponse:
+        """What becomes of a client's wish that the person be signed out."""
+        asked = pb.EndSessionRequest(
+            parameters=[pb.Parameter(name=name, value=value) for name, value in said.items()],
+            session_secret=self.session if session is None else session,
+            confirmed=confirmed,
+        )
+        return await self.stub.EndSession(asked, metadata=GATEWAY)

@@ -22,7 +22,9 @@ from services.identity.refusals import ClientNotFound, ClientUnsafe
 from services.identity.sessions import hash_of
 
 BASIC = "Basic "
-FIELDS = ("title", "profile", "redirect_uris", "scopes", "first_party", "id_token_algorithm")
+FIELDS = (
+    "title", "profile", "redirect_uris", "post_logout_redirect_uris", "scopes", "first_party", "id_token_algorithm",
+)  # fmt: skip
 
 
 async def get(session: AsyncSession, id: str) -> Client:
@@ -61,8 +63,9 @@ async def put(session: AsyncSession, wanted: Client, *, etag: str) -> Client:
 def check(client: Client) -> None:
     """Refuse what RFC 9700 warns of: addresses that others can listen at, and such that are no exact ones."""
     wrong = [
-        Violation(f"client.redirect_uris[{place}]", "CLIENT_UNSAFE", why)
-        for place, uri in enumerate(client.redirect_uris)
+        Violation(f"client.{field}[{place}]", "CLIENT_UNSAFE", why)
+        for field in ("redirect_uris", "post_logout_redirect_uris")
+        for place, uri in enumerate(getattr(client, field))
         if (why := unsafe(uri))
     ]
     if not client.redirect_uris:

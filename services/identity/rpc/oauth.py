@@ -18,7 +18,7 @@ from chassis.rpc import Context
 from chassis.time import Clock, moment, timestamp
 from services.identity import sessions, users
 from services.identity.models import Algorithm, Authorization, Client, Profile, Session
-from services.identity.oauth import asks, authorizations, claims, clients
+from services.identity.oauth import asks, authorizations, claims, clients, logout
 from services.identity.oauth.asks import Ask, Person, Refused
 from services.identity.oauth.codes import CODE, Codes
 from services.identity.oauth.protocol import ProtocolError, invalid, single
@@ -91,6 +91,29 @@ class OAuth(OAuthServiceServicer):
             uri=uri, form=[pb.Parameter(name=name, value=value) for name, value in form]
         )
         return pb.AuthorizeResponse(redirect=sent)
+
+    # Signing out
+
+    async def EndSession(self, request: pb.EndSessionRequest, context: Context) -> pb.EndSessionResponse:
+        try:
+            async with self.sessions.begin() as session:
+                return await self.ended(session, request)
+        except ProtocolError as error:
+            problem = pb.EndSessionResponse.Problem(error=error.error, error_description=error.description)
+            return pb.EndSessionResponse(problem=problem)
+
+    async def ended(self, session: AsyncSession, request: pb.EndSessionRequest) -> pb.EndSessionResponse:
+        wish = logout.read(single((one.name, one.value) for one in request.parameters), self.signer)
+        client = await session.get(Client, wish.client_id) if wish.client_id else None
+        uri = logout.address(wish, client)
+        used = await self.used(session, request.session_secret)
+        if used is not None:
+            if not request.confirmed and not wish.is_of(used):
+                user = await users.get(session, used.user_id)
+                asked = pb.EndSessionResponse.Confirm(client_title=client.title if client else "", email=user.email)
+                return pb.EndSessionResponse(confirm=asked)
+            await sessions.end(session, used.user_id, used.id, now=self.clock())
+        return pb.EndSessionResponse(done=pb.EndSessionResponse.Done(uri=uri))
 
     # The endpoints that clients call themselves
 
@@ -260,6 +283,7 @@ def client_of(said: pb.Client) -> Client:
         title=said.title,
         profile=Profile(pb.Client.Profile.Name(said.profile)),
         redirect_uris=list(said.redirect_uris),
+        post_logout_redirect_uris=list(said.post_logout_redirect_uris),
         scopes=list(dict.fromkeys(said.scopes)),
         first_party=said.first_party,
         id_token_algorithm=Algorithm(signed),
@@ -273,6 +297,7 @@ def client_message(client: Client) -> pb.Client:
         title=client.title,
         profile=pb.Client.Profile.Value(client.profile),
         redirect_uris=client.redirect_uris,
+        post_logout_redirect_uris=client.post_logout_redirect_uris,
         scopes=client.scopes,
         first_party=client.first_party,
         id_token_algorithm=pb.Client.Algorithm.Value(client.id_token_algorithm),

@@ -77,6 +77,7 @@ class Client(_message.Message):
     ID_TOKEN_ALGORITHM_FIELD_NUMBER: _builtins.int
     HAS_SECRET_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    POST_LOGOUT_REDIRECT_URIS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     title: _builtins.str
     """What people are shown when they are asked."""
@@ -95,6 +96,10 @@ class Client(_message.Message):
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it may ask for. `openid` makes it a client of OpenID Connect."""
 
+    @_builtins.property
+    def post_logout_redirect_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where browsers may be sent when the person has signed out, byte for byte."""
+
     def __init__(
         self,
         *,
@@ -107,10 +112,11 @@ class Client(_message.Message):
         id_token_algorithm: Global___Client.Algorithm.ValueType = ...,
         has_secret: _builtins.bool = ...,
         etag: _builtins.str = ...,
+        post_logout_redirect_uris: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "first_party", b"first_party", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "name", b"name", "profile", b"profile", "redirect_uris", b"redirect_uris", "scopes", b"scopes", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "first_party", b"first_party", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "scopes", b"scopes", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -355,6 +361,129 @@ class AuthorizeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
 Global___AuthorizeResponse: _TypeAlias = AuthorizeResponse  # noqa: Y015
+
+@_typing.final
+class EndSessionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    SESSION_SECRET_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    session_secret: _builtins.str
+    """Of the browser's session; "" where nobody is signed in."""
+    confirmed: _builtins.bool
+    """The person said so on our own page."""
+    @_builtins.property
+    def parameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Parameter]: ...
+    def __init__(
+        self,
+        *,
+        parameters: _abc.Iterable[Global___Parameter] | None = ...,
+        session_secret: _builtins.str = ...,
+        confirmed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed", b"confirmed", "parameters", b"parameters", "session_secret", b"session_secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndSessionRequest: _TypeAlias = EndSessionRequest  # noqa: Y015
+
+@_typing.final
+class EndSessionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Done(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        URI_FIELD_NUMBER: _builtins.int
+        uri: _builtins.str
+        """Where to send the browser on; "" for nowhere."""
+        def __init__(
+            self,
+            *,
+            uri: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["uri", b"uri"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Confirm(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        CLIENT_TITLE_FIELD_NUMBER: _builtins.int
+        EMAIL_FIELD_NUMBER: _builtins.int
+        client_title: _builtins.str
+        """Who sent the browser here; "" where nobody says so."""
+        email: _builtins.str
+        def __init__(
+            self,
+            *,
+            client_title: _builtins.str = ...,
+            email: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["client_title", b"client_title", "email", b"email"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Problem(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ERROR_FIELD_NUMBER: _builtins.int
+        ERROR_DESCRIPTION_FIELD_NUMBER: _builtins.int
+        error: _builtins.str
+        error_description: _builtins.str
+        def __init__(
+            self,
+            *,
+            error: _builtins.str = ...,
+            error_description: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "error_description", b"error_description"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    DONE_FIELD_NUMBER: _builtins.int
+    CONFIRM_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def done(self) -> Global___EndSessionResponse.Done:
+        """Nobody is signed in in this browser any more."""
+
+    @_builtins.property
+    def confirm(self) -> Global___EndSessionResponse.Confirm:
+        """Ask the person, who may have been sent here by anybody."""
+
+    @_builtins.property
+    def problem(self) -> Global___EndSessionResponse.Problem:
+        """Shown on our own page: where to send the browser is not proven."""
+
+    def __init__(
+        self,
+        *,
+        done: Global___EndSessionResponse.Done | None = ...,
+        confirm: Global___EndSessionResponse.Confirm | None = ...,
+        problem: Global___EndSessionResponse.Problem | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confirm", b"confirm", "done", b"done", "outcome", b"outcome", "problem", b"problem"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm", b"confirm", "done", b"done", "outcome", b"outcome", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["done", "confirm", "problem"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___EndSessionResponse: _TypeAlias = EndSessionResponse  # noqa: Y015
 
 @_typing.final
 class CallEndpointRequest(_message.Message):

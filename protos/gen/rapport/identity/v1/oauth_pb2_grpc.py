@@ -42,6 +42,11 @@ class OAuthServiceStub:
                 request_serializer=rapport_dot_identity_dot_v1_dot_oauth__pb2.AuthorizeRequest.SerializeToString,
                 response_deserializer=rapport_dot_identity_dot_v1_dot_oauth__pb2.AuthorizeResponse.FromString,
                 _registered_method=True)
+        self.EndSession = channel.unary_unary(
+                '/rapport.identity.v1.OAuthService/EndSession',
+                request_serializer=rapport_dot_identity_dot_v1_dot_oauth__pb2.EndSessionRequest.SerializeToString,
+                response_deserializer=rapport_dot_identity_dot_v1_dot_oauth__pb2.EndSessionResponse.FromString,
+                _registered_method=True)
         self.CallEndpoint = channel.unary_unary(
                 '/rapport.identity.v1.OAuthService/CallEndpoint',
                 request_serializer=rapport_dot_identity_dot_v1_dot_oauth__pb2.CallEndpointRequest.SerializeToString,
@@ -92,6 +97,15 @@ class OAuthServiceServicer:
     def Authorize(self, request, context):
         """Says what becomes of an authorization request (RFC 6749, 4.1.1; RFC 7636; OpenID Connect Core, 3.1.2): send the
         browser on with a code or an error, ask the person to sign in or to consent, or show what is wrong.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSession(self, request, context):
+        """Says what becomes of a client's wish that the person be signed out (OpenID Connect RP-Initiated Logout 1.0): ends the
+        browser's session where the client proves that it is of this sign-in, asks the person where it does not, or shows
+        what is wrong.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -161,6 +175,11 @@ def add_OAuthServiceServicer_to_server(servicer, server):
                     servicer.Authorize,
                     request_deserializer=rapport_dot_identity_dot_v1_dot_oauth__pb2.AuthorizeRequest.FromString,
                     response_serializer=rapport_dot_identity_dot_v1_dot_oauth__pb2.AuthorizeResponse.SerializeToString,
+            ),
+            'EndSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSession,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_oauth__pb2.EndSessionRequest.FromString,
+                    response_serializer=rapport_dot_identity_dot_v1_dot_oauth__pb2.EndSessionResponse.SerializeToString,
             ),
             'CallEndpoint': grpc.unary_unary_rpc_method_handler(
                     servicer.CallEndpoint,
@@ -232,6 +251,33 @@ class OAuthService:
             '/rapport.identity.v1.OAuthService/Authorize',
             rapport_dot_identity_dot_v1_dot_oauth__pb2.AuthorizeRequest.SerializeToString,
             rapport_dot_identity_dot_v1_dot_oauth__pb2.AuthorizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.OAuthService/EndSession',
+            rapport_dot_identity_dot_v1_dot_oauth__pb2.EndSessionRequest.SerializeToString,
+            rapport_dot_identity_dot_v1_dot_oauth__pb2.EndSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -23,6 +23,11 @@ class OAuthServiceStub:
     """Says what becomes of an authorization request (RFC 6749, 4.1.1; RFC 7636; OpenID Connect Core, 3.1.2): send the
     browser on with a code or an error, ask the person to sign in or to consent, or show what is wrong.
     """
+    EndSession: _aio.UnaryUnaryMultiCallable[_oauth_pb2.EndSessionRequest, _oauth_pb2.EndSessionResponse]
+    """Says what becomes of a client's wish that the person be signed out (OpenID Connect RP-Initiated Logout 1.0): ends the
+    browser's session where the client proves that it is of this sign-in, asks the person where it does not, or shows
+    what is wrong.
+    """
     CallEndpoint: _aio.UnaryUnaryMultiCallable[_oauth_pb2.CallEndpointRequest, _oauth_pb2.CallEndpointResponse]
     """Answers at one of the endpoints that clients call themselves."""
     GetClient: _aio.UnaryUnaryMultiCallable[_oauth_pb2.GetClientRequest, _oauth_pb2.Client]
@@ -55,6 +60,17 @@ class OAuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_oauth_pb2.AuthorizeResponse]:
         """Says what becomes of an authorization request (RFC 6749, 4.1.1; RFC 7636; OpenID Connect Core, 3.1.2): send the
         browser on with a code or an error, ask the person to sign in or to consent, or show what is wrong.
+        """
+
+    @_abc_1.abstractmethod
+    def EndSession(
+        self,
+        request: _oauth_pb2.EndSessionRequest,
+        context: _aio.ServicerContext[_oauth_pb2.EndSessionRequest, _abc.Awaitable[_oauth_pb2.EndSessionResponse]],
+    ) -> _abc.Awaitable[_oauth_pb2.EndSessionResponse]:
+        """Says what becomes of a client's wish that the person be signed out (OpenID Connect RP-Initiated Logout 1.0): ends the
+        browser's session where the client proves that it is of this sign-in, asks the person where it does not, or shows
+        what is wrong.
         """
 
     @_abc_1.abstractmethod
