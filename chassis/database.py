@@ -146,9 +146,18 @@ async def driver(session: AsyncSession) -> Any:
     if line is None:
         adapted: Any = (await (await session.connection()).get_raw_connection()).dbapi_connection
         if adapted._transaction is None:  # SQLAlchemy begins with the first statement that it is given itself
-            await adapted._start_transaction()
+            with told_as_ever("BEGIN"):
+                await begin(adapted)
         session.info[DRIVER] = line = adapted.driver_connection
     return line
+
+
+async def begin(adapted: Any) -> None:
+    """Begin as SQLAlchemy does, with the driver's own error where that fails."""
+    try:
+        await adapted._start_transaction()
+    except adapted.dbapi.Error as error:
+        raise error.__cause__ or error from None
 
 
 @event.listens_for(Session, "after_transaction_end")

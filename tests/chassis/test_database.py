@@ -5,7 +5,7 @@ from sqlalchemy import exc, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.database import DEADLOCK, SERIALIZATION_FAILURE, Sessions, connect, in_transaction, sqlstate
+from chassis.database import DEADLOCK, SERIALIZATION_FAILURE, Sessions, connect, fetch, in_transaction, sqlstate
 from tests.chassis.people import Base
 
 
@@ -132,3 +132,21 @@ async def test_what_is_done_is_kept_and_what_fails_is_not(sessions: Sessions) ->
     with pytest.raises(LookupError):
         await in_transaction(sessions, fail)
     assert await ask(sessions, "SELECT to_regclass('made')::text") == "made"
+
+
+async def test_a_line_that_is_cut_before_it_begins_is_told_as_ever(database: str) -> None:
+    """Who waits for the rows of the driver knows by the kind of error that they may ask again."""
+    (engine, sessions), (other, others) = connect(database, name="tests", most=1), connect(database, name="other")
+    async with sessions() as session:
+        await fetch(session, "SELECT 1")
+        await session.commit()
+        await session.connection()  # taken, and not begun
+        await ask(others, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tests'")
+        with pytest.raises(DBAPIError) as told:
+            await fetch(session, "SELECT 1")
+        assert told.value.connection_invalidated
+        await session.rollback()
+    async with sessions() as session:
+        assert (await fetch(session, "SELECT 1"))[0][0] == 1
+    await engine.dispose()
+    await other.dispose()
