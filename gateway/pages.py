@@ -73,6 +73,7 @@ class Pages:
         yield "GET", "/forgot", self.forgot
         yield "POST", "/forgot", self.begin_recovery
         yield "GET", "/recover", self.recover
+        yield "GET", "/confirm-email", self.confirm_email
         yield "GET", "/confirm", self.confirm
         yield "GET", "/sign-in", self.sign_in
         yield "GET", "/unsubscribe/{token}", self.unsubscribe_page
@@ -129,6 +130,9 @@ class Pages:
 
     async def recover(self, _: Request, __: Captured) -> Response:
         return self.html("action.html", title="Choose another password", component="complete-recovery")
+
+    async def confirm_email(self, _: Request, __: Captured) -> Response:
+        return self.html("action.html", title="Confirm your address", component="confirm-email")
 
     async def confirm(self, _: Request, __: Captured) -> Response:
         return self.html("action.html", title="One more click", component="confirm-subscription")

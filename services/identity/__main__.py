@@ -9,6 +9,7 @@ from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.time import Clock
 from services.identity import deletions, models
+from services.identity.email_changes import forget_email_changes
 from services.identity.oauth.authorizations import forget_authorizations
 from services.identity.oauth.codes import Codes
 from services.identity.passwords import Passwords
@@ -31,7 +32,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
     )
     pages = Pages(settings.page_key.value.encode())
     signer = Signer(settings.signing_key.value, settings.id_token_key.value, issuer=settings.issuer)
-    codes = Codes(bytes.fromhex(settings.oauth_key.value))
+    codes = Codes(settings.oauth_key.value)
     identity = Identity(sessions, clock, pages, passwords, signer, settings.public_url.rstrip("/"))
     return Service(
         name="identity",
@@ -41,7 +42,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             (add_IdentityServiceServicer_to_server, identity),
             (add_OAuthServiceServicer_to_server, OAuth(sessions, clock, pages, signer, codes)),
         ],
-        jobs=[forget_registrations, forget_recoveries, forget_sessions, forget_authorizations],
+        jobs=[forget_registrations, forget_recoveries, forget_email_changes, forget_sessions, forget_authorizations],
         sessions=sessions,
         metadata=models.Base.metadata,
         clock=clock,

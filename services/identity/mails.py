@@ -84,6 +84,55 @@ async def password_changed(session: AsyncSession, *, to: str, person: UUID, publ
     )
 
 
+async def leave_address(session: AsyncSession, *, to: str, person: UUID, token: str, public_url: str) -> None:
+    """The link by which who reads at the present address lets the account go to another."""
+    await send(
+        session,
+        to,
+        person,
+        template="leave_address",
+        subject="Is your address to change?",
+        paragraphs=[
+            "Somebody who is signed in to your account, probably you, wants it to have another mail address.",
+            "Open this link to allow it, and the one we sent to the other address:",
+            f"{public_url}/confirm-email#token={token}",
+            "The link works for 24 hours. If it was not you, do not open it, and choose another password at once:",
+            f"{public_url}/forgot",
+        ],
+    )
+
+
+async def take_address(session: AsyncSession, *, to: str, person: UUID, token: str, public_url: str) -> None:
+    """The link by which who reads at the new address takes the account."""
+    await send(
+        session,
+        to,
+        person,
+        template="take_address",
+        subject="Confirm your new address",
+        paragraphs=[
+            "Somebody, probably you, wants their account to have this mail address.",
+            "Open this link to confirm it, and the one we sent to the address you had:",
+            f"{public_url}/confirm-email#token={token}",
+            "The link works for 24 hours. If you did not ask for it, ignore this mail and nothing happens.",
+        ],
+    )
+
+
+async def address_wanted(session: AsyncSession, *, to: str, person: UUID) -> None:
+    """What the owner of an account gets when another one is to have its address."""
+    text = (
+        "Somebody, probably you, wanted another account to have this address. It is yours already, so nothing changes."
+    )
+    await send(session, to, person, template="address_wanted", subject="About your account", paragraphs=[text])
+
+
+async def address_changed(session: AsyncSession, *, to: str, person: UUID) -> None:
+    """The last that the old address hears of the account."""
+    text = "Your account has another mail address now, as both confirmed. This one is no longer used to sign in."
+    await send(session, to, person, template="address_changed", subject="Your address was changed", paragraphs=[text])
+
+
 async def deletion_begun(session: AsyncSession, *, to: str, person: UUID, erasure: str) -> None:
     """The last that the owner of an account hears of us, with the name of the receipt."""
     await send(

@@ -166,6 +166,22 @@ class Recovery(Base):
     expire_time: Mapped[datetime]
 
 
+class EmailChange(Base):
+    """Another address that a user wants, until who reads at the present one and who reads at the new one say yes."""
+
+    __tablename__ = "email_change"
+
+    user_id: Mapped[UUID] = subject("", ForeignKey("user.id"), primary_key=True)
+    email: Mapped[str] = personal("rapport.identity.v1.ChangeEmailRequest.email")
+    present_hash: Mapped[bytes] = personal(CREDENTIAL, unique=True)
+    present_time: Mapped[datetime | None]  # when the link to the present address was used
+    new_hash: Mapped[bytes] = personal(CREDENTIAL, unique=True)
+    new_time: Mapped[datetime | None]
+    asked: Mapped[int]  # how often since
+    since: Mapped[datetime]
+    expire_time: Mapped[datetime] = mapped_column(index=True)
+
+
 class Session(Base):
     """One browser that is signed in: live until revoke_time is set or expire_time has come, whichever is first."""
 

@@ -16,7 +16,7 @@ from chassis.jobs import job
 from chassis.outbox import publish
 from chassis.time import timestamp
 from services.identity import addresses, mails, registrations, sessions, users
-from services.identity.models import Credential, Recovery, State, User
+from services.identity.models import Credential, EmailChange, Recovery, State, User
 from services.identity.oauth import authorizations
 from services.identity.refusals import LinkInvalid
 from services.identity.registrations import MAILS_AN_HOUR, hash_of
@@ -75,7 +75,8 @@ async def change(
     (`but` one, by its name), what clients may do, and the links that wait."""
     credential = await session.get_one(Credential, user.id)
     credential.password_hash = password_hash
-    await session.execute(delete(Recovery).where(Recovery.user_id == user.id))
+    for waits in (Recovery, EmailChange):
+        await session.execute(delete(waits).where(waits.user_id == user.id))
     await sessions.revoke_all(session, user.id, now=now, but=but)
     await authorizations.end_those_of_user(session, user.id, now=now)
     await publish(session, PasswordChanged(user=user.name, way=way, event_time=timestamp(now)))

@@ -12,7 +12,8 @@ class Settings(ServiceSettings):
     public_url: str  # where people reach the store's help centre: links in mails begin with it
     signing_key: Secret  # Ed25519 keys in PEM, the same in all replicas: the first signs, all are published
     id_token_key: Secret  # RSA keys in PEM, likewise
-    oauth_key: Secret  # 32 bytes in hex, the same in all replicas: codes and refresh tokens are made with it
+    # Keys of codes and refresh tokens, the same in all replicas: hex, 32 bytes or more, a line each, the first in use.
+    oauth_key: Secret
     # What a guess costs (Argon2id). The defaults are OWASP's least; raise them until a sign-in takes what you can bear:
     # stored hashes follow as people sign in.
     password_memory_kib: int = 19_456

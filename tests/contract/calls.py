@@ -121,6 +121,8 @@ def valid(rule: Rule, owner: str) -> bytes | None:
         "CompleteRegistration": {"token": "none of ours", "password": "brass kettle at dawn", "displayName": "Ada"},
         "BeginRecovery": {"email": "somebody@example.org"},
         "CompleteRecovery": {"token": "none of ours", "password": "brass kettle at dawn"},
+        "ChangeEmail": {"email": f"{uuid4().hex}@example.org"},
+        "ConfirmEmailChange": {"token": "none of ours"},
         "ChangePassword": {"password": "brass kettle at dusk"},
         "CreateUser": {"user": {"email": f"{uuid4().hex}@example.org"}, "password": "brass kettle at dawn"},
         "UpdateUser": {"displayName": "Ada"},

@@ -1,6 +1,7 @@
 """The provider over its contract: what RFC 9700 and OpenID Connect ask of it, a test a sentence."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,10 +13,14 @@ from rapport.identity.v1.events_pb2 import AuthorizationCreated, AuthorizationRe
 from sqlalchemy import text
 
 from chassis.access import STORE
+from chassis.database import Sessions
+from chassis.settings import Secret
+from services.identity.settings import Settings
+from tests.identity.conftest import served
 from tests.identity.oauth import CALLBACK, CHALLENGE, VERIFIER, Provider
 from tests.identity.people import ADA, EVE, GATEWAY, OPERATOR, Identity
 from tests.tokens import ISSUER
-from tests.world import refused
+from tests.world import Hands, refused
 
 
 @pytest.fixture
@@ -497,3 +502,22 @@ async def test_a_new_secret_ends_the_one_before(provider: Provider) -> None:
     assert (await web.refresh(told["refresh_token"], client_secret=old))[0] == 401
     with refused("CLIENT_UNSAFE"):
         await provider.stub.ResetClientSecret(pb.ResetClientSecretRequest(name="clients/app"), metadata=OPERATOR)
+
+
+async def test_a_refresh_token_outlives_the_rotation_of_its_key(
+    settings: Settings, sessions: Sessions, clock: Hands
+) -> None:
+    async with served(settings, sessions, clock) as identity:
+        provider = Provider(identity)
+        await provider.register()
+        await identity.create()
+        await provider.sign_in()
+        token = (await provider.tokens(scope="openid offline_access"))["refresh_token"]
+    rotated = replace(settings, oauth_key=Secret(f"{'ab' * 32}\n{settings.oauth_key.value}"))
+    async with served(rotated, sessions, clock) as identity:
+        status, told = await Provider(identity).refresh(token)
+    assert status == 200
+    removed = replace(settings, oauth_key=Secret("ab" * 32))
+    async with served(removed, sessions, clock) as identity:
+        assert (await Provider(identity).refresh(token))[0] == 400
+        assert (await Provider(identity).refresh(told["refresh_token"]))[0] == 200

@@ -3,7 +3,7 @@ import { card, field, form, h, problem } from "./dom.js";
 import { listen, stopListening } from "./facts.js";
 import { orders } from "./orders.js";
 import { points } from "./points.js";
-import { apps, password, sessions } from "./security.js";
+import { address as mailAddress, apps, password, sessions } from "./security.js";
 import { tickets } from "./tickets.js";
 
 // Everything a person sees of their own account, or the two forms that lead to one.
@@ -30,7 +30,7 @@ class AccountArea extends HTMLElement {
 function own({ user }) {
   return h("div", { class: "stack" },
     h("div", { class: "columns" }, h("div", { class: "stack" }, orders(user), tickets(user)), points(user)),
-    h("div", { class: "columns" }, profile(user), h("div", { class: "stack" }, sessions(user), apps(user), password(user))));
+    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user)), h("div", { class: "stack" }, sessions(user), apps(user))));
 }
 
 function signIn() {

@@ -44,6 +44,19 @@ class CompleteRecovery extends HTMLElement {
   }
 }
 
+class ConfirmEmail extends HTMLElement {
+  connectedCallback() {
+    this.replaceChildren(...(token ? [this.form(), h("p", {}, h("a", { href: "/#account" }, "To your account"))] : incomplete("/#account")));
+  }
+
+  form() {
+    return form([], "Yes, change the address", async () => {
+      const { state } = await post("/v1/emailChanges:confirm", { token });
+      return state === "CHANGED" ? "Your account has the new address now. Sign in with it from now on." : "Thank you. Now open the link we sent to the other address.";
+    });
+  }
+}
+
 class ConfirmSubscription extends HTMLElement {
   connectedCallback() {
     this.replaceChildren(...(token ? [this.form(), h("p", {}, h("a", { href: "/#account" }, "To your account"))] : incomplete("/#subscribe")));
@@ -70,4 +83,5 @@ async function base64(file) {
 
 customElements.define("complete-registration", CompleteRegistration);
 customElements.define("complete-recovery", CompleteRecovery);
+customElements.define("confirm-email", ConfirmEmail);
 customElements.define("confirm-subscription", ConfirmSubscription);

@@ -28,6 +28,16 @@ export function password(user) {
   }));
 }
 
+export function address(user) {
+  return card("E-mail address", form([
+    field("New e-mail address", { type: "email", name: "email", required: true, maxlength: 254, autocomplete: "email" },
+      "We mail a link to the address you have and one to the new one. Open both."),
+  ], "Change my address", async (given) => {
+    const done = await recently(() => post(`/v1/${user}:changeEmail`, given));
+    return done && "Open the mails we sent to both addresses.";
+  }));
+}
+
 const isHere = (one) => one.name === session.current?.session;
 
 // A list of what can be ended one by one, each row with the words on its button, if it has one.

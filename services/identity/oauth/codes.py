@@ -7,6 +7,9 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from uuid import UUID
 
+from chassis.settings import SettingsError
+
+NEEDED = "RAPPORT_OAUTH_KEY_FILE has to hold keys of 32 bytes or more in hex, a line each."
 CODE = 0  # the generation of a code; refresh tokens are counted from one
 LONGEST = 200
 
@@ -22,14 +25,18 @@ class Shown:
 class Codes:
     """Makes them and knows them again."""
 
-    def __init__(self, key: bytes) -> None:
-        if len(key) < 32:
-            raise ValueError("the key has to be 32 bytes or longer")
-        self.key = key
+    def __init__(self, hexes: str) -> None:
+        """By keys in hex, each on a line of its own: the first makes, all are known."""
+        try:
+            self.keys = [bytes.fromhex(line) for line in hexes.split()]
+        except ValueError:
+            raise SettingsError(NEEDED) from None
+        if not self.keys or any(len(key) < 32 for key in self.keys):
+            raise SettingsError(NEEDED)
 
     def make(self, authorization: UUID, generation: int) -> str:
         said = authorization.bytes + generation.to_bytes(4)
-        return urlsafe_b64encode(said + self.proof(said)).decode().rstrip("=")
+        return urlsafe_b64encode(said + proof_of(said, self.keys[0])).decode().rstrip("=")
 
     def read(self, shown: str) -> Shown | None:
         """None where it is none of ours."""
@@ -38,9 +45,10 @@ class Codes:
         except ValueError:
             return None
         said, proof = raw[:20], raw[20:]
-        if len(said) < 20 or not hmac.compare_digest(proof, self.proof(said)):
+        if len(said) < 20 or not any(hmac.compare_digest(proof, proof_of(said, key)) for key in self.keys):
             return None
         return Shown(UUID(bytes=said[:16]), int.from_bytes(said[16:]))
 
-    def proof(self, said: bytes) -> bytes:
-        return hmac.digest(self.key, b"oauth" + said, "sha256")
+
+def proof_of(said: bytes, key: bytes) -> bytes:
+    return hmac.digest(key, b"oauth" + said, "sha256")

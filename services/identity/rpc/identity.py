@@ -25,6 +25,7 @@ from services.identity import (
     addresses,
     deletions,
     devices,
+    email_changes,
     passwords,
     photos,
     recoveries,
@@ -110,6 +111,19 @@ class Identity(IdentityServiceServicer):
             )
         return Empty()
 
+    async def ChangeEmail(self, request: pb.ChangeEmailRequest, context: Context) -> Empty:
+        who = parse("users/{user}", request.name)
+        async with self.sessions.begin() as session:
+            await email_changes.begin(session, who, email=request.email, public_url=self.public_url, now=self.clock())
+        return Empty()
+
+    async def ConfirmEmailChange(
+        self, request: pb.ConfirmEmailChangeRequest, context: Context
+    ) -> pb.ConfirmEmailChangeResponse:
+        async with self.sessions.begin() as session:
+            state = await email_changes.confirm(session, request.token, now=self.clock())
+        return pb.ConfirmEmailChangeResponse(state=state)
+
     async def CreateUser(self, request: pb.CreateUserRequest, context: Context) -> pb.User:
         email, profile = addresses.exact(request.user.email), profile_of(request.user, users.FIELDS)
         passwords.check(request.password, email=email, display_name=request.user.display_name)
@@ -118,6 +132,7 @@ class Identity(IdentityServiceServicer):
             if call.is_repeat:
                 user = await users.get(call.session, parse("users/{user}", call.name))
             else:
+                await registrations.take_turns(call.session, email)
                 user = await users.create(
                     call.session, id=uuid4(), email=email, password_hash=hashed, profile=profile, now=self.clock()
                 )

@@ -61,6 +61,16 @@ class IdentityServiceStub:
                 request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ChangePasswordRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.ChangeEmail = channel.unary_unary(
+                '/rapport.identity.v1.IdentityService/ChangeEmail',
+                request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ChangeEmailRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.ConfirmEmailChange = channel.unary_unary(
+                '/rapport.identity.v1.IdentityService/ConfirmEmailChange',
+                request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ConfirmEmailChangeRequest.SerializeToString,
+                response_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ConfirmEmailChangeResponse.FromString,
+                _registered_method=True)
         self.CreateUser = channel.unary_unary(
                 '/rapport.identity.v1.IdentityService/CreateUser',
                 request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.CreateUserRequest.SerializeToString,
@@ -165,6 +175,22 @@ class IdentityServiceServicer:
     def ChangePassword(self, request, context):
         """Sets another password, signs the user out everywhere but where they asked, and ends what they let clients do.
         Refuses with PASSWORD_WEAK, USER_NOT_FOUND, USER_DELETING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeEmail(self, request, context):
+        """Mails a link to the address that the user has and one to the address they want; the change is made when both were
+        opened. Answers the same whether the new address is somebody's or not. Refuses with EMAIL_MALFORMED, QUOTA_EXCEEDED,
+        USER_NOT_FOUND, USER_DELETING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmEmailChange(self, request, context):
+        """Confirms one side of a change of address. Refuses with LINK_INVALID, EMAIL_TAKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -289,6 +315,16 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ChangePassword,
                     request_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ChangePasswordRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'ChangeEmail': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeEmail,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ChangeEmailRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'ConfirmEmailChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmEmailChange,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ConfirmEmailChangeRequest.FromString,
+                    response_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ConfirmEmailChangeResponse.SerializeToString,
             ),
             'CreateUser': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateUser,
@@ -491,6 +527,60 @@ class IdentityService:
             '/rapport.identity.v1.IdentityService/ChangePassword',
             rapport_dot_identity_dot_v1_dot_identity__pb2.ChangePasswordRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeEmail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.IdentityService/ChangeEmail',
+            rapport_dot_identity_dot_v1_dot_identity__pb2.ChangeEmailRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmEmailChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.IdentityService/ConfirmEmailChange',
+            rapport_dot_identity_dot_v1_dot_identity__pb2.ConfirmEmailChangeRequest.SerializeToString,
+            rapport_dot_identity_dot_v1_dot_identity__pb2.ConfirmEmailChangeResponse.FromString,
             options,
             channel_credentials,
             insecure,

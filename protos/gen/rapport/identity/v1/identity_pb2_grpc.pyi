@@ -34,6 +34,13 @@ class IdentityServiceStub:
     """Sets another password, signs the user out everywhere but where they asked, and ends what they let clients do.
     Refuses with PASSWORD_WEAK, USER_NOT_FOUND, USER_DELETING.
     """
+    ChangeEmail: _aio.UnaryUnaryMultiCallable[_identity_pb2.ChangeEmailRequest, _empty_pb2.Empty]
+    """Mails a link to the address that the user has and one to the address they want; the change is made when both were
+    opened. Answers the same whether the new address is somebody's or not. Refuses with EMAIL_MALFORMED, QUOTA_EXCEEDED,
+    USER_NOT_FOUND, USER_DELETING.
+    """
+    ConfirmEmailChange: _aio.UnaryUnaryMultiCallable[_identity_pb2.ConfirmEmailChangeRequest, _identity_pb2.ConfirmEmailChangeResponse]
+    """Confirms one side of a change of address. Refuses with LINK_INVALID, EMAIL_TAKEN."""
     CreateUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateUserRequest, _identity_pb2.User]
     """Makes a user whose address is proven already: for imports, staff and sample people. Refuses with EMAIL_TAKEN."""
     GetUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetUserRequest, _identity_pb2.User]
@@ -111,6 +118,25 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sets another password, signs the user out everywhere but where they asked, and ends what they let clients do.
         Refuses with PASSWORD_WEAK, USER_NOT_FOUND, USER_DELETING.
         """
+
+    @_abc_1.abstractmethod
+    def ChangeEmail(
+        self,
+        request: _identity_pb2.ChangeEmailRequest,
+        context: _aio.ServicerContext[_identity_pb2.ChangeEmailRequest, _abc.Awaitable[_empty_pb2.Empty]],
+    ) -> _abc.Awaitable[_empty_pb2.Empty]:
+        """Mails a link to the address that the user has and one to the address they want; the change is made when both were
+        opened. Answers the same whether the new address is somebody's or not. Refuses with EMAIL_MALFORMED, QUOTA_EXCEEDED,
+        USER_NOT_FOUND, USER_DELETING.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmEmailChange(
+        self,
+        request: _identity_pb2.ConfirmEmailChangeRequest,
+        context: _aio.ServicerContext[_identity_pb2.ConfirmEmailChangeRequest, _abc.Awaitable[_identity_pb2.ConfirmEmailChangeResponse]],
+    ) -> _abc.Awaitable[_identity_pb2.ConfirmEmailChangeResponse]:
+        """Confirms one side of a change of address. Refuses with LINK_INVALID, EMAIL_TAKEN."""
 
     @_abc_1.abstractmethod
     def CreateUser(
