@@ -215,7 +215,7 @@ class Client(Base):
     profile: Mapped[Profile] = mapped_column(one_of(Profile))
     secret_hash: Mapped[bytes | None] = impersonal("a program's secret, hashed")
     redirect_uris: Mapped[list[str]] = impersonal("addresses of programs")
-    post_logout_redirect_uris: Mapped[list[str]] = impersonal("addresses of programs")
+    post_logout_redirect_uris: Mapped[list[str]] = impersonal("addresses of programs", server_default="{}")
     scopes: Mapped[list[str]] = impersonal("our own words for what a token reaches")
     first_party: Mapped[bool]
     id_token_algorithm: Mapped[Algorithm] = mapped_column(one_of(Algorithm))

@@ -14,7 +14,9 @@ import httpx
 from deploy.local.plan import Plan
 
 COOKIE = "__Host-rapport"
-PATIENCE = 15.0  # seconds until what was promised to come has come
+# Seconds until what was promised to come has come: longer than a message that a killed process had waits to be
+# delivered again (chassis.streams.ACK_WAIT).
+PATIENCE = 45.0
 T = TypeVar("T")
 
 

@@ -355,7 +355,7 @@ async def acknowledge(story: Story) -> Told:
         receipt = told.json()
         return receipt if receipt.get("state") == "COMPLETED" else None
 
-    receipt = await eventually(completed, "a completed erasure", patience=30)
+    receipt = await eventually(completed, "a completed erasure")
     answers = {one["holder"]: one for one in receipt["answers"]}
     assert set(answers) == {f"holders/{name}" for name in ("identity", "support", "loyalty", "privacy")}, set(answers)
     assert all(one["doneTime"] and one["verifyTime"] and not one["remaining"] for one in answers.values()), answers

@@ -11,4 +11,3 @@ down_revision = "0003"
 def upgrade() -> None:
     addresses = postgresql.ARRAY(sa.Text())
     op.add_column("client", sa.Column("post_logout_redirect_uris", addresses, nullable=False, server_default="{}"))
-    op.alter_column("client", "post_logout_redirect_uris", server_default=None)
