@@ -136,12 +136,12 @@ async def test_what_is_done_is_kept_and_what_fails_is_not(sessions: Sessions) ->
 
 async def test_a_line_that_is_cut_before_it_begins_is_told_as_ever(database: str) -> None:
     """Who waits for the rows of the driver knows by the kind of error that they may ask again."""
-    (engine, sessions), (other, others) = connect(database, name="tests", most=1), connect(database, name="other")
+    (engine, sessions), (other, others) = connect(database, name="to be cut", most=1), connect(database, name="other")
     async with sessions() as session:
         await fetch(session, "SELECT 1")
         await session.commit()
         await session.connection()  # taken, and not begun
-        await ask(others, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tests'")
+        await ask(others, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'to be cut'")
         with pytest.raises(DBAPIError) as told:
             await fetch(session, "SELECT 1")
         assert told.value.connection_invalidated
