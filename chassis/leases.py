@@ -75,10 +75,10 @@ class Lease:
             self.until = 0.0
         else:
             self.fence, self.until = fence, asked + SECONDS
-        if self.held and not was_held:
-            self.taken.set()
         if self.held != was_held:
             log.info("lease_taken" if self.held else "lease_lost", lease=self.name, fence=self.fence)
+        if self.held and not was_held:
+            self.taken.set()
 
     async def give_back(self) -> None:
         held, self.until = self.held, 0.0

@@ -1,6 +1,10 @@
 """Mail addresses, and when two of them are the same."""
 
 import re
+from zlib import crc32
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.refusal import Violation
 from services.identity.refusals import EmailMalformed
@@ -8,6 +12,7 @@ from services.identity.refusals import EmailMalformed
 # What people and providers really use of RFC 5321; whether somebody reads there is for the mail to find out.
 LOCAL = re.compile(r"[^\s@\"(),:;<>\[\]\\\x00-\x1f\x7f]{1,64}")
 DOMAIN = re.compile(r"(?=.{4,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
+LOCKS = 4_720  # our class of advisory locks
 WRONG = "This needs one @ and a domain: name@example.org."
 
 
@@ -21,3 +26,9 @@ def exact(email: str) -> str:
     if not at or not LOCAL.fullmatch(local) or not DOMAIN.fullmatch(domain):
         raise EmailMalformed("That is no mail address.", violations=[Violation("email", "EMAIL_MALFORMED", WRONG)])
     return f"{local}@{domain}"
+
+
+async def take_turns(session: AsyncSession, address: str) -> None:
+    """One at a time does something about an address that may have no row yet."""
+    key = crc32(address.encode()) - (1 << 31)  # of the size that PostgreSQL's integer has
+    await session.execute(select(func.pg_advisory_xact_lock(LOCKS, key)))

@@ -4,7 +4,6 @@ Who stole a session has neither mailbox, and who stole the present mailbox would
 answer does not tell whether the new address is somebody's: its owner is told, and nothing is changed.
 """
 
-import secrets
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -15,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.database import Sessions
 from chassis.jobs import job
 from chassis.refusal import QuotaExceeded
-from services.identity import addresses, mails, registrations, users
+from services.identity import addresses, mails, opaque, registrations, users
 from services.identity.models import EmailChange, Recovery, State, User
-from services.identity.refusals import EmailTaken, LinkInvalid
-from services.identity.registrations import hash_of
+from services.identity.refusals import EmailTaken
+from services.identity.registrations import link_invalid
 
 LINK_LASTS = timedelta(hours=24)
 MOST_AN_HOUR = 5
@@ -41,9 +40,8 @@ async def begin(session: AsyncSession, id: UUID, *, email: str, public_url: str,
     if change.asked >= MOST_AN_HOUR:
         wait = change.since + timedelta(hours=1) - now
         raise QuotaExceeded("That was asked for too often.", retry_after=wait, quota="changes of address an hour")
-    present, new = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    (present, change.present_hash), (new, change.new_hash) = opaque.make(), opaque.make()
     change.email, change.asked, change.expire_time = address, change.asked + 1, now + LINK_LASTS
-    change.present_hash, change.new_hash = hash_of(present), hash_of(new)
     change.present_time = change.new_time = None
     await session.flush()
     await mails.leave_address(session, to=user.email, person=id, token=present, public_url=public_url)
@@ -58,13 +56,13 @@ async def confirm(session: AsyncSession, token: str, *, now: datetime) -> "Confi
     """Take one side's word, and make the change when it is the second. Said again, it is as it was."""
     user = await users.hold_active(session, (await of(session, token, now=now)).user_id)
     change = await of(session, token, now=now)  # as it is after whoever held the user before
-    if change.present_hash == hash_of(token):
+    if change.present_hash == opaque.hash_of(token):
         change.present_time = change.present_time or now
     else:
         change.new_time = change.new_time or now
     if change.present_time is None or change.new_time is None:
         return HALF
-    await registrations.take_turns(session, change.email)
+    await addresses.take_turns(session, change.email)
     if await session.scalar(select(User.id).where(User.email == change.email)) is not None:
         raise EmailTaken("That address already belongs to a user.")
     before, user.email = user.email, change.email
@@ -78,11 +76,12 @@ async def confirm(session: AsyncSession, token: str, *, now: datetime) -> "Confi
 
 async def of(session: AsyncSession, token: str, *, now: datetime) -> EmailChange:
     """The change that a link belongs to, or refuse because there is none."""
-    mine = (EmailChange.present_hash == hash_of(token)) | (EmailChange.new_hash == hash_of(token))
+    said = opaque.hash_of(token)
+    mine = (EmailChange.present_hash == said) | (EmailChange.new_hash == said)
     query = select(EmailChange).join(User, User.id == EmailChange.user_id).where(User.state == State.ACTIVE, mine)
     found = await session.scalar(query.where(EmailChange.expire_time > now).execution_options(populate_existing=True))
     if found is None:
-        raise LinkInvalid("This link was used, has ended, or was never ours. Ask for a new one.")
+        raise link_invalid()
     return found
 
 

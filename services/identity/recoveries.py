@@ -4,7 +4,6 @@ Nothing here tells whether an address has an account: who has none is mailed how
 mailbox and no more, so it ends everything that hung on the old password: whoever had that is out.
 """
 
-import secrets
 from datetime import datetime, timedelta
 
 from rapport.identity.v1.events_pb2 import PasswordChanged
@@ -13,13 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import Sessions
 from chassis.jobs import job
-from chassis.outbox import publish
-from chassis.time import timestamp
-from services.identity import addresses, mails, registrations, sessions, users
-from services.identity.models import Credential, EmailChange, Recovery, State, User
-from services.identity.oauth import authorizations
-from services.identity.refusals import LinkInvalid
-from services.identity.registrations import MAILS_AN_HOUR, hash_of
+from services.identity import addresses, credentials, mails, opaque, registrations, users
+from services.identity.models import Recovery, State, User
+from services.identity.registrations import MAILS_AN_HOUR, link_invalid
 
 LINK_LASTS = timedelta(minutes=10)
 COUNTED = timedelta(hours=1)  # links are known for so long, since they count the mails
@@ -29,7 +24,7 @@ BATCH = 1_000
 async def begin(session: AsyncSession, *, email: str, public_url: str, now: datetime) -> None:
     """Mail a link to the owner of the address; nothing when they had enough of them lately."""
     address = addresses.exact(email)
-    await registrations.take_turns(session, address)
+    await addresses.take_turns(session, address)
     person = await session.scalar(select(User.id).where(User.email == address, User.state == State.ACTIVE))
     if person is None:
         await registrations.begin(session, email=email, public_url=public_url, now=now, why=mails.NO_ACCOUNT)
@@ -37,8 +32,8 @@ async def begin(session: AsyncSession, *, email: str, public_url: str, now: date
     lately = select(func.count()).where(Recovery.user_id == person, Recovery.create_time > now - COUNTED)
     if (await session.scalar(lately) or 0) >= MAILS_AN_HOUR:
         return
-    token = secrets.token_urlsafe(32)
-    link = Recovery(token_hash=hash_of(token), user_id=person, create_time=now, expire_time=now + LINK_LASTS)
+    token, token_hash = opaque.make()
+    link = Recovery(token_hash=token_hash, user_id=person, create_time=now, expire_time=now + LINK_LASTS)
     session.add(link)
     await session.flush()
     await mails.recovery_link(session, to=address, person=person, token=token, public_url=public_url)
@@ -47,9 +42,9 @@ async def begin(session: AsyncSession, *, email: str, public_url: str, now: date
 async def waiting(session: AsyncSession, token: str, *, now: datetime) -> User:
     """Whose password a link's token changes, or refuse because there is no such link."""
     query = select(User).join(Recovery, Recovery.user_id == User.id).where(User.state == State.ACTIVE)
-    user = await session.scalar(query.where(Recovery.token_hash == hash_of(token), Recovery.expire_time > now))
+    user = await session.scalar(query.where(Recovery.token_hash == opaque.hash_of(token), Recovery.expire_time > now))
     if user is None:
-        raise LinkInvalid("This link was used, has ended, or was never ours. Ask for a new one.")
+        raise link_invalid()
     return user
 
 
@@ -58,29 +53,7 @@ async def complete(session: AsyncSession, token: str, *, password_hash: str, pub
     user = await waiting(session, token, now=now)
     await users.hold_active(session, user.id)
     await waiting(session, token, now=now)  # as it is after whoever held the user before
-    await change(session, user, password_hash, PasswordChanged.LINK, public_url=public_url, now=now)
-
-
-async def change(
-    session: AsyncSession,
-    user: User,
-    password_hash: str,
-    way: "PasswordChanged.Way.ValueType",
-    *,
-    public_url: str,
-    now: datetime,
-    but: str = "",
-) -> None:
-    """Have a user, who is held, prove themself with another password, and end all that hung on the one before: sessions
-    (`but` one, by its name), what clients may do, and the links that wait."""
-    credential = await session.get_one(Credential, user.id)
-    credential.password_hash = password_hash
-    for waits in (Recovery, EmailChange):
-        await session.execute(delete(waits).where(waits.user_id == user.id))
-    await sessions.revoke_all(session, user.id, now=now, but=but)
-    await authorizations.end_those_of_user(session, user.id, now=now)
-    await publish(session, PasswordChanged(user=user.name, way=way, event_time=timestamp(now)))
-    await mails.password_changed(session, to=user.email, person=user.id, public_url=public_url)
+    await credentials.change(session, user, password_hash, PasswordChanged.LINK, public_url=public_url, now=now)
 
 
 @job(every=timedelta(minutes=10))

@@ -3,40 +3,36 @@
 Nothing here tells whether an address has an account: the answer and the work are the same, only the mail differs.
 """
 
-import hashlib
-import secrets
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
-from zlib import crc32
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import Sessions
 from chassis.jobs import job
-from services.identity import addresses, mails, users
+from services.identity import addresses, mails, opaque, users
 from services.identity.models import Photo, Registration, User
 from services.identity.refusals import LinkInvalid
 
 LINK_LASTS = timedelta(hours=24)
 MAILS_AN_HOUR = 5  # to one address: nobody's mailbox is filled by asking for it here
 BATCH = 1_000
-LOCKS = 4_720  # our class of advisory locks
 
 
 async def begin(session: AsyncSession, *, email: str, public_url: str, now: datetime, why: str = mails.WELCOME) -> None:
     """Mail a link to the address, or that it has an account already; nothing when it had enough mail lately."""
     address = addresses.exact(email)
-    await take_turns(session, address)
+    await addresses.take_turns(session, address)
     known = (await session.execute(select(User.id, User.state).where(User.email == address))).one_or_none()
     query = select(Registration.user_id, Registration.create_time).where(Registration.email == address)
     lately = (await session.execute(query.order_by(Registration.create_time.desc()).limit(MAILS_AN_HOUR))).all()
     if len(lately) == MAILS_AN_HOUR and lately[-1].create_time > now - timedelta(hours=1):
         return
     person: UUID = known.id if known else lately[0].user_id if lately else uuid4()
-    token = secrets.token_urlsafe(32)
+    token, token_hash = opaque.make()
     waiting = Registration(
-        token_hash=hash_of(token), user_id=person, email=address, create_time=now, expire_time=now + LINK_LASTS
+        token_hash=token_hash, user_id=person, email=address, create_time=now, expire_time=now + LINK_LASTS
     )
     session.add(waiting)  # of a known address too, where nobody gets the token: it counts the mails
     await session.flush()
@@ -48,9 +44,9 @@ async def begin(session: AsyncSession, *, email: str, public_url: str, now: date
 
 async def waiting(session: AsyncSession, token: str, *, now: datetime) -> Registration:
     """The registration that a link's token completes, or refuse because there is none."""
-    found = await session.get(Registration, hash_of(token), populate_existing=True)
+    found = await session.get(Registration, opaque.hash_of(token), populate_existing=True)
     if found is None or found.expire_time <= now:
-        raise LinkInvalid("This link was used, has ended, or was never ours. Ask for a new one.")
+        raise link_invalid()
     return found
 
 
@@ -59,7 +55,7 @@ async def complete(
 ) -> User:
     """Make the user whom the link was mailed to. Of two at once, one finds it used."""
     link = await waiting(session, token, now=now)
-    await take_turns(session, link.email)
+    await addresses.take_turns(session, link.email)
     link = await waiting(session, token, now=now)  # as it is after whoever had the turn before
     user = await users.create(
         session,
@@ -79,15 +75,8 @@ async def forget(session: AsyncSession, address: str) -> None:
     await session.execute(delete(Registration).where(Registration.email == address))
 
 
-async def take_turns(session: AsyncSession, address: str) -> None:
-    """One at a time does something about an address that may have no row yet."""
-    key = crc32(address.encode()) - (1 << 31)  # of the size that PostgreSQL's integer has
-    await session.execute(select(func.pg_advisory_xact_lock(LOCKS, key)))
-
-
-def hash_of(token: str) -> bytes:
-    # A plain hash will do: 256 random bits cannot be guessed, however fast guesses are.
-    return hashlib.sha256(token.encode()).digest()
+def link_invalid() -> LinkInvalid:
+    return LinkInvalid("This link was used, has ended, or was never ours. Ask for a new one.")
 
 
 @job(every=timedelta(minutes=10))

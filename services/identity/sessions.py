@@ -1,7 +1,5 @@
 """Sessions: begun by a sign-in, kept alive by use, ended by the owner, by time, or with the account."""
 
-import hashlib
-import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -14,7 +12,7 @@ from chassis.database import Sessions
 from chassis.jobs import job
 from chassis.outbox import publish
 from chassis.time import timestamp
-from services.identity import addresses
+from services.identity import addresses, opaque
 from services.identity.models import Credential, Session, State, User
 from services.identity.oauth import authorizations
 from services.identity.refusals import EmailMalformed, SessionEnded, SessionNotFound, SignInFailed
@@ -42,10 +40,10 @@ async def begin(
         raise sign_in_failed()
     credential.password_hash = password_hash
     await make_room(session, proven.user_id, now)
-    secret = secrets.token_urlsafe(32)
+    secret, secret_hash = opaque.make()
     begun = Session(
         user_id=proven.user_id,
-        secret_hash=hash_of(secret),
+        secret_hash=secret_hash,
         device=device,
         acr=PASSWORD,
         create_time=now,
@@ -77,7 +75,9 @@ async def credential_of(session: AsyncSession, email: str) -> Credential | None:
 async def use(session: AsyncSession, secret: str, *, now: datetime) -> tuple[Session, list[str]]:
     """The live session of a secret and its owner's roles, kept alive by this; or refuse, because it has ended."""
     query = select(Session, User.roles).join(User, User.id == Session.user_id).where(User.state == State.ACTIVE)
-    found = (await session.execute(query.where(Session.secret_hash == hash_of(secret), is_live(now)))).one_or_none()
+    found = (
+        await session.execute(query.where(Session.secret_hash == opaque.hash_of(secret), is_live(now)))
+    ).one_or_none()
     if found is None:
         raise SessionEnded("This session has ended. Sign in again.")
     used, roles = found
@@ -131,11 +131,6 @@ async def revoke(session: AsyncSession, ending: Iterable[Session], now: datetime
 
 def is_live(now: datetime) -> ColumnElement[bool]:
     return and_(Session.revoke_time.is_(None), Session.expire_time > now)
-
-
-def hash_of(secret: str) -> bytes:
-    # A plain hash will do: 256 random bits cannot be guessed, however fast guesses are.
-    return hashlib.sha256(secret.encode()).digest()
 
 
 @job(every=timedelta(hours=1))

@@ -79,24 +79,24 @@ class Signer:
 
     def claims(self, access_token: str, *, now: datetime) -> dict[str, Any] | None:
         """What an access token of ours says, as long as it lives; None for any other text."""
-        known = {key.kid: key for key in self.keys}
-        try:
-            found = jwt.decode(access_token, lambda token: known[token.headers()["kid"]], algorithms=[ALGORITHM])
-        except (JoseError, ValueError, TypeError, KeyError):
+        found = self.ours(access_token, self.keys, ALGORITHM)
+        if found is None or found.header.get("typ") != TYPE or found.claims["exp"] <= now.timestamp():
             return None
-        is_ours = found.header.get("typ") == TYPE and found.claims.get("iss") == self.issuer
-        return found.claims if is_ours and found.claims["exp"] > now.timestamp() else None
+        return found.claims
 
     def hinted(self, id_token: str) -> dict[str, Any] | None:
         """What an ID token of ours says, however old it is; None for any other text."""
-        keys: list[OKPKey | RSAKey] = [*self.keys, *self.rsa_keys]
+        found = self.ours(id_token, [*self.keys, *self.rsa_keys], ALGORITHM, "RS256")
+        return found.claims if found is not None and found.header.get("typ") != TYPE else None
+
+    def ours(self, token: str, keys: Sequence[OKPKey | RSAKey], *algorithms: str) -> jwt.Token | None:
+        """The token, where one of these keys signed it and we are its issuer."""
         known = {key.kid: key for key in keys}
         try:
-            found = jwt.decode(id_token, lambda token: known[token.headers()["kid"]], algorithms=[ALGORITHM, "RS256"])
+            found = jwt.decode(token, lambda one: known[one.headers()["kid"]], algorithms=list(algorithms))
         except (JoseError, ValueError, TypeError, KeyError):
             return None
-        is_ours = found.header.get("typ") != TYPE and found.claims.get("iss") == self.issuer
-        return found.claims if is_ours and isinstance(found.claims.get("aud"), str) else None
+        return found if found.claims.get("iss") == self.issuer else None
 
     def published(self) -> list[dict[str, str]]:
         """The public keys (RFC 7517): those of access tokens first, and of each kind the one that signs."""

@@ -14,7 +14,7 @@ from sqlalchemy.orm import undefer
 from chassis.etags import check_etag
 from chassis.outbox import publish
 from chassis.time import timestamp
-from services.identity import sessions
+from services.identity import addresses, sessions
 from services.identity.models import BillingAddress, Business, Credential, Photo, ShippingAddress, State, User
 from services.identity.refusals import EmailTaken, PhotoNotFound, UserDeleting, UserNotFound
 
@@ -28,6 +28,7 @@ async def create(
     session: AsyncSession, *, id: UUID, email: str, password_hash: str, profile: Profile, now: datetime
 ) -> User:
     """Make a user, or refuse because the address belongs to one."""
+    await addresses.take_turns(session, email)  # somebody else may be about to have it
     made = insert(User).values(
         id=id,
         email=email,

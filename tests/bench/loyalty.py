@@ -169,9 +169,12 @@ async def seals(sessions: Sessions) -> int:
 
 async def is_flushed(url: str) -> float:
     """Whether PostgreSQL flushes to the disk at every commit: 1."""
-    connection: Any = await asyncpg.connect(url)  # type: ignore[no-untyped-call]
-    said = [await connection.fetchval(f"SHOW {name}") for name in ("fsync", "synchronous_commit", "full_page_writes")]
-    await connection.close()
+    engine, sessions = connect(url, name="bench")
+    async with sessions() as session:
+        said = [
+            await session.scalar(text(f"SHOW {one}")) for one in ("fsync", "synchronous_commit", "full_page_writes")
+        ]
+    await engine.dispose()
     return float(said == ["on"] * 3)
 
 

@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -16,6 +15,7 @@ from rapport.annotations.v1.access_pb2 import access as access_option
 from gateway.__main__ import CONTRACTS
 from gateway.contracts import reasons
 from gateway.routes import ANY, Rule, rules
+from tests.contract.bodies import bodies
 from tests.store import Registered, Store, user
 
 RULES = list(rules([file for files in CONTRACTS.values() for file in files]))
@@ -107,81 +107,9 @@ def body_for(rule: Rule) -> bytes | None:
     return b"{}" if rule.body else None
 
 
-# What a body of a route has to say to be read at all, where another thing of the request is what is wrong.
-
-
 def valid(rule: Rule, owner: str) -> bytes | None:
     """A body with nothing wrong in it by itself."""
-    if not rule.body:
-        return None
-    order = {"user": owner, "order": f"{owner}/orders/R-1", "eventTime": "2026-07-06T12:00:00Z"}
-    period = {"startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-02T00:00:00Z"}
-    bodies: dict[str, dict[str, Any]] = {
-        "BeginRegistration": {"email": "somebody@example.org"},
-        "CompleteRegistration": {"token": "none of ours", "password": "brass kettle at dawn", "displayName": "Ada"},
-        "BeginRecovery": {"email": "somebody@example.org"},
-        "CompleteRecovery": {"token": "none of ours", "password": "brass kettle at dawn"},
-        "ChangeEmail": {"email": f"{uuid4().hex}@example.org"},
-        "ConfirmEmailChange": {"token": "none of ours"},
-        "ChangePassword": {"password": "brass kettle at dusk"},
-        "CreateUser": {"user": {"email": f"{uuid4().hex}@example.org"}, "password": "brass kettle at dawn"},
-        "UpdateUser": {"displayName": "Ada"},
-        "SetUserRoles": {"roles": []},
-        "SetUserPhoto": {"photo": "iVBORw0KGgo="},
-        "UpdateClient": {"title": "A", "profile": "PUBLIC", "redirectUris": ["https://app.example.org/"]},
-        "ResetClientSecret": {},
-        "UpdateCategory": {"title": "A"},
-        "UpdateArticle": {"title": "A", "body": "B"},
-        "CreateTicket": {"kind": "CLAIM", "title": "A", "body": "B", "order": f"{owner}/orders/R-1"},
-        "SolveTicket": {},
-        "CreateMessage": {"body": "A"},
-        "UpdateServiceHours": {"reading": "eastern_shift", "timeZone": "America/New_York"},
-        "PublishPolicy": {"body": "We keep what we need."},
-        "BeginSubscription": {"email": "somebody@example.org"},
-        "ConfirmSubscription": {"token": "none of ours"},
-        "EndSubscription": {"token": "none of ours"},
-        "UpdateProgramme": {"currency": "R points", "newsletterBonus": "500", "pointsPerUnit": "1"},
-        "CreateConsent": {"use": "NEWSLETTER", "policy": "policies/1"},
-        "CreateExport": {},
-        "SetRestriction": {"restricted": False},
-        "EarnPoints": {"points": "1", "requestId": str(uuid4())},
-        "RedeemPoints": {"points": "1", "requestId": str(uuid4())},
-        "EarnFromCampaign": {"points": "1", "campaign": "thank-you", "requestId": str(uuid4())},
-        "CreateHold": {"points": "1", "requestId": str(uuid4())},
-        "CaptureHold": {"points": "1", "requestId": str(uuid4())},
-        "ReleaseHold": {"requestId": str(uuid4())},
-        "RefundPoints": {"points": "1", "requestId": str(uuid4())},
-        "ReversePoints": {"points": "1", "policy": "UNLIMITED", "requestId": str(uuid4())},
-        "TransferPoints": {
-            "points": "1",
-            "destination": f"users/{uuid4()}/pointsAccount",
-            "requestId": str(uuid4()),
-        },
-        "CreateAdjustment": {"points": "1", "reason": "A", "requestId": str(uuid4())},
-        "ApproveAdjustment": {"requestId": str(uuid4())},
-        "RefuseAdjustment": {"requestId": str(uuid4())},
-        "CreateStatement": period | {"requestId": str(uuid4())},
-        "PreviewStatement": period,
-        "UpdateVoucherOffer": {
-            "title": "A",
-            "points": "1",
-            "value": {"currencyCode": "USD", "units": "1"},
-            "daysValid": 1,
-        },
-        "CreateVoucher": {"voucherOffer": "voucherOffers/a", "requestId": str(uuid4())},
-        "LookUpVoucher": {"code": "none of ours"},
-        "UseVoucher": {"code": "none of ours", "requestId": str(uuid4())},
-        "VoidVoucher": {"requestId": str(uuid4())},
-        "ClaimReferral": {"code": "none of ours", "requestId": str(uuid4())},
-        "ApproveReview": {"requestId": str(uuid4())},
-        "RefuseReview": {"requestId": str(uuid4())},
-        "UpdateRewardRules": {"referrals": {"claimDays": 1}, "newsletter": {"guestDays": 30, "markMonths": 24}},
-        "StateOrderEvent": {
-            "requestId": str(uuid4()),
-            "placed": order | {"total": {"currencyCode": "USD", "units": "1"}},
-        },
-    }
-    return orjson.dumps(bodies[rule.method.name])
+    return orjson.dumps(bodies(owner)[rule.method.name]) if rule.body else None
 
 
 async def outcomes(store: Store, tries: Iterable[Try]) -> tuple[Counter[str], list[str]]:

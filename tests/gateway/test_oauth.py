@@ -176,6 +176,9 @@ async def test_a_program_that_shows_its_id_token_signs_the_person_out(store: Sto
     async with store.http() as http:
         browser = Browser(http, store.url, await made(store, "PUBLIC", postLogoutRedirectUris=[after]))
         hint = (await signed_in(browser, ada))["id_token"]
+        asked = {"client_id": browser.client, "post_logout_redirect_uri": after}
+        page = await browser.go("GET", "/oauth/end-session", "cross-site", params=asked)
+        assert "form-action 'self' https://app.example.org;" in page.headers["content-security-policy"]
         wish = {"id_token_hint": hint, "post_logout_redirect_uri": after, "state": "s"}
         way = await browser.go("POST", "/oauth/end-session", "cross-site", data=wish)
         assert way.headers["location"].startswith("/oauth/end-session?")

@@ -13,7 +13,8 @@ from services.identity.__main__ import service
 from services.identity.settings import Settings
 from services.identity.tokens import read
 from tests import world
-from tests.identity.people import Identity
+from tests.identity.oauth import Provider
+from tests.identity.people import ADA, Identity
 from tests.world import Hands
 
 
@@ -60,3 +61,13 @@ async def served(settings: Settings, sessions: Sessions, clock: Hands) -> AsyncI
     async with world.running(service(settings, sessions, clock), settings) as channel:
         key = read(settings.signing_key.value)[0]
         yield Identity(IdentityServiceStub(channel), sessions, clock, key, channel)
+
+
+@pytest.fixture
+async def provider(identity: Identity) -> Provider:
+    """A provider with a public client, and Ada signed in in a browser."""
+    await identity.create(ADA, display_name="Ada")
+    made = Provider(identity)
+    await made.register()
+    await made.sign_in()
+    return made

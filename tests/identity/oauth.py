@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from rapport.identity.v1 import oauth_pb2 as pb
+from rapport.identity.v1.events_pb2 import AuthorizationRevoked
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 
 from tests.identity.people import ADA, GATEWAY, OPERATOR, Identity
@@ -122,3 +123,15 @@ class Provider:
             confirmed=confirmed,
         )
         return await self.stub.EndSession(asked, metadata=GATEWAY)
+
+
+async def as_web(provider: Provider) -> Provider:
+    """The same with a client that keeps a secret."""
+    web = Provider(provider.identity, client="site", session=provider.session)
+    await web.register(pb.Client.WEB)
+    return web
+
+
+async def reasons(identity: Identity) -> list[str]:
+    """Why authorizations ended, oldest first."""
+    return [AuthorizationRevoked.Reason.Name(one.reason) for one in await identity.stated(AuthorizationRevoked)]

@@ -11,6 +11,7 @@ from rapport.identity.v1.events_pb2 import UserUpdated
 from sqlalchemy import func, select
 
 from chassis.client import as_person
+from services.identity import addresses
 from services.identity.email_changes import LINK_LASTS, MOST_AN_HOUR, forget_email_changes
 from services.identity.models import EmailChange
 from tests.identity.people import ADA, EVE, Identity
@@ -68,8 +69,8 @@ async def test_when_both_sides_say_yes_the_account_has_another_address(identity:
 async def test_one_mailbox_alone_changes_nothing(identity: Identity) -> None:
     ada = await identity.create()
     await ask(identity, ada)
-    for email in (ADA, ADA):
-        await confirm(identity, await link(identity, email))
+    for _ in range(2):
+        await confirm(identity, await link(identity, ADA))
     identity.clock.advance(LINK_LASTS)
     with refused("LINK_INVALID"):
         await confirm(identity, await link(identity, NEW))
@@ -104,6 +105,27 @@ async def test_what_was_asked_before_is_over_when_something_else_is_asked(identi
     await ask(identity, ada, "third@example.org")
     with refused("LINK_INVALID"):
         await confirm(identity, old)
+
+
+async def test_a_recovery_that_was_mailed_to_the_old_address_is_over(identity: Identity) -> None:
+    ada = await identity.create()
+    await identity.stub.BeginRecovery(pb.BeginRecoveryRequest(email=ADA))
+    recovery = await identity.token()
+    await ask(identity, ada)
+    await confirm(identity, await link(identity, ADA))
+    await confirm(identity, await link(identity, NEW))
+    with refused("LINK_INVALID"):
+        asked = pb.CompleteRecoveryRequest(token=recovery, password="copper lantern by noon")
+        await identity.stub.CompleteRecovery(asked)
+
+
+async def test_who_makes_a_user_waits_for_who_is_about_to_have_the_address(identity: Identity) -> None:
+    async with identity.sessions.begin() as session:
+        await addresses.take_turns(session, NEW)
+        making = asyncio.create_task(identity.create(NEW))
+        _, waits = await asyncio.wait([making], timeout=0.5)
+        assert waits
+    assert (await making).email == NEW
 
 
 async def test_of_fifty_who_confirm_at_once_the_change_is_made_once(identity: Identity) -> None:

@@ -9,7 +9,7 @@ from joserfc import jwt
 from joserfc.jwk import OKPKey, RSAKey
 from rapport.identity.v1 import identity_pb2
 from rapport.identity.v1 import oauth_pb2 as pb
-from rapport.identity.v1.events_pb2 import AuthorizationCreated, AuthorizationRevoked
+from rapport.identity.v1.events_pb2 import AuthorizationCreated
 from sqlalchemy import text
 
 from chassis.access import STORE
@@ -17,161 +17,10 @@ from chassis.database import Sessions
 from chassis.settings import Secret
 from services.identity.settings import Settings
 from tests.identity.conftest import served
-from tests.identity.oauth import CALLBACK, CHALLENGE, VERIFIER, Provider
-from tests.identity.people import ADA, EVE, GATEWAY, OPERATOR, Identity
+from tests.identity.oauth import CALLBACK, VERIFIER, Provider, as_web, reasons
+from tests.identity.people import ADA, EVE
 from tests.tokens import ISSUER
 from tests.world import Hands, refused
-
-
-@pytest.fixture
-async def provider(identity: Identity) -> Provider:
-    """A provider with a public client, and Ada signed in in a browser."""
-    await identity.create(ADA, display_name="Ada")
-    made = Provider(identity)
-    await made.register()
-    await made.sign_in()
-    return made
-
-
-async def as_web(provider: Provider) -> Provider:
-    """The same with a client that keeps a secret."""
-    web = Provider(provider.identity, client="site", session=provider.session)
-    await web.register(pb.Client.WEB)
-    return web
-
-
-async def reasons(identity: Identity) -> list[str]:
-    return [AuthorizationRevoked.Reason.Name(one.reason) for one in await identity.stated(AuthorizationRevoked)]
-
-
-# The authorization endpoint ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "",
-        f"{CALLBACK}/",
-        f"{CALLBACK}?next=1",
-        f"{CALLBACK}#",
-        CALLBACK.upper(),
-        CALLBACK.replace("https", "http"),
-        "https://app.example.org@evil.example/callback",
-        "https://evil.example/callback",
-        "javascript:alert(1)",
-    ],
-)
-async def test_an_address_that_is_not_the_registered_one_is_never_gone_to(provider: Provider, uri: str) -> None:
-    answer = await provider.authorize(redirect_uri=uri)
-    assert answer.problem.error == "invalid_request"
-
-
-async def test_a_client_nobody_knows_sends_nobody_anywhere(provider: Provider) -> None:
-    assert (await provider.authorize(client_id="stranger")).problem.error == "invalid_request"
-
-
-@pytest.mark.parametrize(
-    ("said", "error"),
-    [
-        ({"response_type": ""}, "invalid_request"),
-        ({"response_type": "token"}, "unsupported_response_type"),
-        ({"response_type": "id_token token"}, "unsupported_response_type"),
-        ({"code_challenge": ""}, "invalid_request"),
-        ({"code_challenge_method": "plain"}, "invalid_request"),
-        ({"code_challenge_method": ""}, "invalid_request"),
-        ({"code_challenge": "short"}, "invalid_request"),
-        ({"scope": "everything"}, "invalid_scope"),
-        ({"scope": ""}, "invalid_scope"),
-        ({"prompt": "none login"}, "invalid_request"),
-        ({"prompt": "gently"}, "invalid_request"),
-        ({"max_age": "soon"}, "invalid_request"),
-        ({"request": "eyJ"}, "request_not_supported"),
-        ({"request_uri": "https://app.example.org/request"}, "request_uri_not_supported"),
-        ({"response_mode": "fragment"}, "invalid_request"),
-        ({"nonce": "n" * 513}, "invalid_request"),
-    ],
-)
-async def test_what_is_wrong_with_a_request_is_told_to_its_client(
-    provider: Provider, said: dict[str, str], error: str
-) -> None:
-    told = await provider.told(**said)
-    assert (told["error"], told["state"], told["iss"]) == (error, "xyz", ISSUER)
-    assert set(told) == {"error", "error_description", "state", "iss"}
-    assert not set(told["error_description"]) & set('"\\\r\n\t')
-
-
-async def test_a_parameter_that_was_sent_twice_is_refused(provider: Provider) -> None:
-    twice = [pb.Parameter(name="client_id", value="app")] * 2
-    answer = await provider.stub.Authorize(pb.AuthorizeRequest(parameters=twice), metadata=GATEWAY)
-    assert answer.problem.error == "invalid_request"
-
-
-async def test_who_is_not_signed_in_is_asked_to(provider: Provider) -> None:
-    answer = await provider.authorize(session="", login_hint=ADA)
-    assert (answer.sign_in.client_title, answer.sign_in.login_hint) == ("An app", ADA)
-    assert (await provider.told(session="", prompt="none"))["error"] == "login_required"
-
-
-async def test_who_signed_in_too_long_ago_is_asked_again(provider: Provider) -> None:
-    provider.identity.clock.advance(timedelta(seconds=61))
-    assert (await provider.authorize(max_age="60")).WhichOneof("outcome") == "sign_in"
-    assert "code" in await provider.told(max_age="10000")
-    assert (await provider.authorize(prompt="login")).WhichOneof("outcome") == "sign_in"
-
-
-async def test_a_sign_in_since_the_question_is_the_answer_to_it(provider: Provider) -> None:
-    asked = pb.AuthorizeRequest(session_secret=provider.session)
-    usual = {
-        "client_id": "app",
-        "redirect_uri": CALLBACK,
-        "response_type": "code",
-        "scope": "openid",
-        "prompt": "login",
-        "code_challenge": CHALLENGE,
-        "code_challenge_method": "S256",
-    }
-    asked.parameters.extend(pb.Parameter(name=name, value=value) for name, value in usual.items())
-    asked.ask_time.FromDatetime(provider.identity.clock())
-    assert (await provider.stub.Authorize(asked, metadata=GATEWAY)).WhichOneof("outcome") == "redirect"
-    asked.ask_time.FromDatetime(provider.identity.clock() + timedelta(seconds=1))
-    assert (await provider.stub.Authorize(asked, metadata=GATEWAY)).WhichOneof("outcome") == "sign_in"
-
-
-async def test_the_answer_goes_where_the_client_asked_and_says_who_gives_it(provider: Provider) -> None:
-    told = await provider.told()
-    assert set(told) == {"code", "state", "iss"}
-    assert told["iss"] == ISSUER
-    posted = await provider.authorize(response_mode="form_post")
-    assert posted.redirect.uri == CALLBACK
-    assert {one.name for one in posted.redirect.form} == {"code", "state", "iss"}
-
-
-@pytest.mark.parametrize("port", ["", ":1", ":50123"])
-async def test_a_native_client_listens_at_any_port_of_its_own_machine(provider: Provider, port: str) -> None:
-    native = Provider(provider.identity, client="native", session=provider.session)
-    await native.register(redirect_uris=["http://127.0.0.1/callback"])
-    assert "code" in await native.told(redirect_uri=f"http://127.0.0.1{port}/callback")
-    for other in (
-        "http://127.0.0.1:1/other",
-        "http://evil@127.0.0.1:1/callback",
-        "http://127.0.0.1.evil.example/callback",
-    ):
-        assert (await native.authorize(redirect_uri=other)).WhichOneof("outcome") == "problem"
-
-
-async def test_another_s_client_asks_the_person_once(provider: Provider) -> None:
-    other = Provider(provider.identity, client="other", session=provider.session)
-    await other.register(first_party=False)
-    asked = await other.authorize()
-    assert (asked.consent.client_title, list(asked.consent.scopes)) == ("An app", ["openid", "profile"])
-    assert asked.consent.email == ADA
-    assert (await other.told(prompt="none"))["error"] == "consent_required"
-    assert (await other.told(decision=pb.AuthorizeRequest.DENIED))["error"] == "access_denied"
-    await other.redeem((await other.told(decision=pb.AuthorizeRequest.APPROVED))["code"])
-    assert "code" in await other.told(prompt="none")
-    assert (await other.authorize(scope="openid email")).WhichOneof("outcome") == "consent"
-    assert (await other.authorize(prompt="consent")).WhichOneof("outcome") == "consent"
-
 
 # Codes ---------------------------------------------------------------------------------------------------------------
 
@@ -440,68 +289,6 @@ async def test_nothing_that_works_is_in_the_database(provider: Provider) -> None
     kept = str(rows)
     for secret in (code, web.secret, told["refresh_token"], told["access_token"], told["id_token"], ADA):
         assert secret not in kept
-
-
-# Clients -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "http://app.example.org/callback",
-        "https://app.example.org/#callback",
-        "https://*.example.org/callback",
-        "https://me@app.example.org/callback",
-        "app:/callback",
-        "/callback",
-        "",
-        "https://[",
-    ],
-)
-async def test_a_client_whose_address_could_be_listened_at_is_not_made(provider: Provider, uri: str) -> None:
-    with refused("CLIENT_UNSAFE") as said:
-        await provider.register(redirect_uris=[CALLBACK, uri])
-    assert said[0].violations[0].field == "client.redirect_uris[1]"
-    with refused("CLIENT_UNSAFE"):
-        await provider.register(redirect_uris=[])
-
-
-async def test_a_client_is_made_changed_listed_and_ended(provider: Provider) -> None:
-    web, told = await as_web(provider), await provider.tokens()
-    listed = await provider.stub.ListClients(pb.ListClientsRequest(), metadata=OPERATOR)
-    assert [(one.name, one.has_secret) for one in listed.clients] == [("clients/app", False), ("clients/site", True)]
-    changed = await web.register(pb.Client.WEB, title="The site")
-    found = await provider.stub.GetClient(pb.GetClientRequest(name="clients/site"), metadata=OPERATOR)
-    assert (found.title, changed.title) == ("The site", "The site")
-    with refused("ETAG_MISMATCH"):
-        await web.register(pb.Client.WEB, etag=changed.etag)
-    await provider.stub.DeleteClient(pb.DeleteClientRequest(name="clients/app"), metadata=OPERATOR)
-    assert (await provider.refresh(told["refresh_token"]))[1]["error"] == "invalid_client"
-    assert await reasons(provider.identity) == ["CLIENT_DELETED"]
-    for call in (
-        provider.stub.GetClient(pb.GetClientRequest(name="clients/app"), metadata=OPERATOR),
-        provider.stub.DeleteClient(pb.DeleteClientRequest(name="clients/app"), metadata=OPERATOR),
-        provider.stub.ResetClientSecret(pb.ResetClientSecretRequest(name="clients/app"), metadata=OPERATOR),
-    ):
-        with refused("CLIENT_NOT_FOUND"):
-            await call
-
-
-async def test_two_who_make_one_client_at_once_both_succeed(provider: Provider) -> None:
-    new = Provider(provider.identity, client="new")
-    made = await asyncio.gather(*(new.register(title=f"Title {number}") for number in range(8)))
-    assert {one.name for one in made} == {"clients/new"}
-
-
-async def test_a_new_secret_ends_the_one_before(provider: Provider) -> None:
-    web = await as_web(provider)
-    old, told = web.secret, await web.tokens()
-    asked = pb.ResetClientSecretRequest(name="clients/site")
-    web.secret = (await provider.stub.ResetClientSecret(asked, metadata=OPERATOR)).client_secret
-    assert (await web.refresh(told["refresh_token"]))[0] == 200
-    assert (await web.refresh(told["refresh_token"], client_secret=old))[0] == 401
-    with refused("CLIENT_UNSAFE"):
-        await provider.stub.ResetClientSecret(pb.ResetClientSecretRequest(name="clients/app"), metadata=OPERATOR)
 
 
 async def test_a_refresh_token_outlives_the_rotation_of_its_key(

@@ -12,14 +12,15 @@ from chassis.client import Metadata, as_person
 from services.identity.models import Recovery
 from services.identity.recoveries import LINK_LASTS, forget_recoveries
 from services.identity.registrations import MAILS_AN_HOUR
+from tests.identity.oauth import Provider
 from tests.identity.people import ADA, EVE, PASSWORD, Identity
 from tests.world import refused
 
 OTHER = "copper lantern by noon"
 
 
-async def begin(identity: Identity, email: str = ADA, request_id: str = "") -> None:
-    await identity.stub.BeginRecovery(pb.BeginRecoveryRequest(email=email, request_id=request_id))
+async def begin(identity: Identity, email: str = ADA) -> None:
+    await identity.stub.BeginRecovery(pb.BeginRecoveryRequest(email=email))
 
 
 async def link(identity: Identity) -> str:
@@ -58,6 +59,19 @@ async def test_a_link_by_mail_sets_another_password_and_ends_what_hung_on_the_ol
     [stated] = await identity.stated(PasswordChanged)
     assert (stated.user, stated.way) == (ada.name, PasswordChanged.LINK)
     assert (await identity.mails())[-1].template == "password_changed"
+
+
+@pytest.mark.parametrize("is_recovery", [True, False])
+async def test_what_was_let_in_by_the_old_password_is_out(provider: Provider, is_recovery: bool) -> None:
+    identity = provider.identity
+    tokens = await provider.tokens(scope="openid offline_access")  # it outlives the session
+    if is_recovery:
+        await complete(identity, await link(identity))
+    else:
+        name = (await provider.userinfo(tokens["access_token"]))[1]["sub"]
+        await change(identity, f"users/{name}", identity.as_(f"users/{name}"))
+    assert (await provider.userinfo(tokens["access_token"]))[0] == 401
+    assert (await provider.refresh(tokens["refresh_token"]))[0] == 400
 
 
 async def test_the_answer_is_the_same_for_an_unknown_address_which_is_mailed_how_to_register(

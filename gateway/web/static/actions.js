@@ -6,20 +6,32 @@ import { field, form, h } from "./dom.js";
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 history.replaceState(null, "", location.pathname);
 
-const incomplete = (again) => [
-  h("p", {}, "This address is not whole. Open the link in our mail as it is, or ask for a new one."),
-  h("p", {}, h("a", { href: again }, "Ask for a new link")),
-];
+const choosePassword = () => field("Choose a password", { name: "password", type: "password", required: true, minlength: 8, maxlength: 128, autocomplete: "new-password" },
+  "At least 8 characters. A few unusual words are strong and easy to remember.");
 
-class CompleteRegistration extends HTMLElement {
+const toAccount = () => h("p", {}, h("a", { href: "/#account" }, "To your account"));
+
+// The form of a link with what stands below it, or where to ask for another one.
+class LinkAction extends HTMLElement {
+  again = "/#account";
+
   connectedCallback() {
-    this.replaceChildren(...(token ? [this.form(), h("p", { class: "hint" }, "The link has ended? ", h("a", { href: "/#account" }, "Ask for a new one"), ".")] : incomplete("/#account")));
+    this.replaceChildren(...(token ? [this.form(), this.below()] : [
+      h("p", {}, "This address is not whole. Open the link in our mail as it is, or ask for a new one."),
+      h("p", {}, h("a", { href: this.again }, "Ask for a new link")),
+    ]));
   }
 
+  below() {
+    return h("p", { class: "hint" }, "The link has ended? ", h("a", { href: this.again }, "Ask for a new one"), ".");
+  }
+}
+
+class CompleteRegistration extends LinkAction {
   form() {
     return form([
       field("Your name", { name: "displayName", autocomplete: "name", maxlength: 100 }, "What we call you by, if you like."),
-      field("Choose a password", { name: "password", type: "password", required: true, minlength: 8, maxlength: 128, autocomplete: "new-password" }, "At least 8 characters. A few unusual words are strong and easy to remember."),
+      choosePassword(),
       field("A photo, if you like", { name: "photo", type: "file", accept: "image/jpeg,image/png,image/webp" }, "At most 256 KiB."),
     ], "Create my account", async ({ displayName, password, photo }) => {
       const user = await post("/v1/registrations:complete", { token, displayName, password, photo: await base64(photo) });
@@ -29,14 +41,12 @@ class CompleteRegistration extends HTMLElement {
   }
 }
 
-class CompleteRecovery extends HTMLElement {
-  connectedCallback() {
-    this.replaceChildren(...(token ? [this.form(), h("p", { class: "hint" }, "The link has ended? ", h("a", { href: "/forgot" }, "Ask for a new one"), ".")] : incomplete("/forgot")));
-  }
+class CompleteRecovery extends LinkAction {
+  again = "/forgot";
 
   form() {
     return form([
-      field("Choose a password", { name: "password", type: "password", required: true, minlength: 8, maxlength: 128, autocomplete: "new-password" }, "At least 8 characters. A few unusual words are strong and easy to remember."),
+      choosePassword(),
     ], "Change my password", async ({ password }) => {
       await post("/v1/recoveries:complete", { token, password });
       return "Your password is changed, and you are signed out everywhere. Sign in with the new one.";
@@ -44,9 +54,9 @@ class CompleteRecovery extends HTMLElement {
   }
 }
 
-class ConfirmEmail extends HTMLElement {
-  connectedCallback() {
-    this.replaceChildren(...(token ? [this.form(), h("p", {}, h("a", { href: "/#account" }, "To your account"))] : incomplete("/#account")));
+class ConfirmEmail extends LinkAction {
+  below() {
+    return toAccount();
   }
 
   form() {
@@ -57,9 +67,11 @@ class ConfirmEmail extends HTMLElement {
   }
 }
 
-class ConfirmSubscription extends HTMLElement {
-  connectedCallback() {
-    this.replaceChildren(...(token ? [this.form(), h("p", {}, h("a", { href: "/#account" }, "To your account"))] : incomplete("/#subscribe")));
+class ConfirmSubscription extends LinkAction {
+  again = "/#subscribe";
+
+  below() {
+    return toAccount();
   }
 
   form() {

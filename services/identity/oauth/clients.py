@@ -1,7 +1,6 @@
 """Clients: told by the store, and how each proves that it is the one."""
 
 import hmac
-import secrets
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Mapping, Sequence
@@ -14,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.etags import check_etag
 from chassis.refusal import Violation
+from services.identity import opaque
 from services.identity.models import Authorization, Client, Profile
 from services.identity.oauth import authorizations
 from services.identity.oauth.asks import is_loopback
 from services.identity.oauth.protocol import ProtocolError
 from services.identity.refusals import ClientNotFound, ClientUnsafe
-from services.identity.sessions import hash_of
 
 BASIC = "Basic "
 FIELDS = (
@@ -111,8 +110,7 @@ async def reset_secret(session: AsyncSession, id: str) -> str:
     if client.profile is Profile.PUBLIC:
         why = Violation("name", "CLIENT_UNSAFE", "Whoever has this program has its secret.")
         raise ClientUnsafe("A public client keeps no secret.", violations=[why])
-    secret = secrets.token_urlsafe(32)
-    client.secret_hash = hash_of(secret)
+    secret, client.secret_hash = opaque.make()
     client.version += 1
     return secret
 
@@ -131,7 +129,7 @@ async def proven(session: AsyncSession, parameters: Mapping[str, str], authoriza
         if secret:
             raise unproven(authorization)
         return client
-    if client.secret_hash is None or not hmac.compare_digest(client.secret_hash, hash_of(secret)):
+    if client.secret_hash is None or not hmac.compare_digest(client.secret_hash, opaque.hash_of(secret)):
         raise unproven(authorization)
     return client
 

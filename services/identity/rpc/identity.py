@@ -23,6 +23,7 @@ from chassis.rpc import Context
 from chassis.time import Clock, timestamp
 from services.identity import (
     addresses,
+    credentials,
     deletions,
     devices,
     email_changes,
@@ -106,7 +107,7 @@ class Identity(IdentityServiceServicer):
         hashed = await self.passwords.hash(request.password)
         async with self.sessions.begin() as session:
             user = await users.hold_active(session, who)
-            await recoveries.change(
+            await credentials.change(
                 session, user, hashed, PasswordChanged.SIGNED_IN, public_url=self.public_url, now=self.clock(), but=here
             )
         return Empty()
@@ -132,7 +133,6 @@ class Identity(IdentityServiceServicer):
             if call.is_repeat:
                 user = await users.get(call.session, parse("users/{user}", call.name))
             else:
-                await registrations.take_turns(call.session, email)
                 user = await users.create(
                     call.session, id=uuid4(), email=email, password_hash=hashed, profile=profile, now=self.clock()
                 )

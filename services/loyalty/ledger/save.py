@@ -75,7 +75,7 @@ async def write(session: AsyncSession, book: Book, batch: UUID) -> None:
     await rows.update(session, Account, balances, [fields(one, balances) for one in changed])
     await rows.insert(session, Lot, LOT, [fields(lot, LOT) for one in book.entries for lot in one.brought])
     touched = moved | {lot.id: lot for lot in book.lots.values() if lot.clawed and lot.id not in new}
-    places = ("id", *places_of(book.entries), *(["clawed"] if any(one.clawed for one in touched.values()) else []))
+    places = ("id", *places_of(book.entries))
     await rows.update(session, Lot, places, [fields(one, places) for one in touched.values()])
     await rows.update(session, Lot, ("id", "wait_time"), [(one.id, one.wait_time) for one in book.retimed])
     await rows.insert(session, LotMove, MOVE, [row for one in book.entries for row in moves(one)])
@@ -103,7 +103,7 @@ def balances_of(entries: Sequence[Entry]) -> list[str]:
 def places_of(entries: Sequence[Entry]) -> list[str]:
     """The columns of lots that entries changed: most batches know two or three of the nine."""
     known = {place for entry in entries for _, *both, _ in entry.moves for place in both}
-    return [IN_LOT[place] for place in Place if place in known]
+    return ["clawed", *(IN_LOT[place] for place in Place if place in known)]
 
 
 def fields(row: Any, names: tuple[str, ...]) -> tuple[Any, ...]:

@@ -75,8 +75,8 @@ def forget(session: Session) -> None:
 
 def written(entry: Entry) -> bytes:
     """An operation with its moves, as bytes that mean nothing else."""
-    moves = ";".join([f"{lot.id}>{source}>{target}>{points}" for lot, source, target, points in entry.moves])
-    lots = ";".join([lot_line(lot) for lot in entry.brought])
+    moves = ";".join(f"{lot.id}>{source}>{target}>{points}" for lot, source, target, points in entry.moves)
+    lots = ";".join(map(lot_line, entry.brought))
     return line(entry, entry.account.id, moves, lots)
 
 

@@ -28,7 +28,7 @@ QUEUED = 4_096  # requests that wait: some tenths of a second
 UNIQUE_VIOLATION = "23505"  # another process booked the same key for another account, or opened the same account
 AGAIN = frozenset({SERIALIZATION_FAILURE, DEADLOCK, UNIQUE_VIOLATION})
 ATTEMPTS = 4
-BREATH, BREATHS = 0.001, 5  # seconds to wait for more, and how often: less than a batch takes
+BREATH, BREATHS = 0.001, 5  # seconds to wait for more, and how often at most
 
 
 class Waiting(NamedTuple):
@@ -82,8 +82,8 @@ class Writer:
                 self.usual = (sum(len(waiting.requests) for waiting in batch) + self.queued) * 4 // 5
 
     async def gather(self) -> None:
-        """Let who is just asking come along, as long as every turn brings more: a small batch costs as much as fifty
-        operations, so where fewer ask than usual, the turns are longer."""
+        """Let who is just asking come along, as long as every turn brings more. A batch has a price of its own, however
+        small it is: so where fewer ask than usual, the turns are longer."""
         seen = breaths = 0
         while seen < self.queued < MOST and breaths < BREATHS:
             seen, is_less = self.queued, self.queued < self.usual

@@ -1,0 +1,35 @@
+"""What people prove themselves with, and what hangs on it."""
+
+from datetime import datetime
+
+from rapport.identity.v1.events_pb2 import PasswordChanged
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.outbox import publish
+from chassis.time import timestamp
+from services.identity import mails, sessions
+from services.identity.models import Credential, EmailChange, Recovery, User
+from services.identity.oauth import authorizations
+
+
+async def change(
+    session: AsyncSession,
+    user: User,
+    password_hash: str,
+    way: "PasswordChanged.Way.ValueType",
+    *,
+    public_url: str,
+    now: datetime,
+    but: str = "",
+) -> None:
+    """Have a user, who is held, prove themself with another password, and end all that hung on the one before: sessions
+    (`but` one, by its name), what clients may do, and the links that wait."""
+    credential = await session.get_one(Credential, user.id)
+    credential.password_hash = password_hash
+    for waits in (Recovery, EmailChange):
+        await session.execute(delete(waits).where(waits.user_id == user.id))
+    await sessions.revoke_all(session, user.id, now=now, but=but)
+    await authorizations.end_those_of_user(session, user.id, now=now)
+    await publish(session, PasswordChanged(user=user.name, way=way, event_time=timestamp(now)))
+    await mails.password_changed(session, to=user.email, person=user.id, public_url=public_url)
