@@ -26,6 +26,7 @@ from tests.journeys.story import BONUS, PAID, STEPS, Story, moment
 
 PATIENCE = 90.0  # seconds until all that was promised is kept, once nothing is killed any more
 PAUSE = 0.05
+PACE = 0.2  # seconds between two writes of one writer: what is measured is the return of a process, not a full machine
 SECRET = "brass kettle at dawn"
 PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED)
 
@@ -48,6 +49,7 @@ class Diary:
             ticket = {"order": self.story.order, "kind": "QUERY", "title": title, "body": "Well?"}
             made = await insist(self.story.customer, "POST", path, ticket, idempotency_key=new_key())
             self.tickets.append(done(made)["name"])
+            await asyncio.sleep(PACE)
 
     async def write_orders(self) -> None:
         user = self.story.customer.user
@@ -56,6 +58,7 @@ class Diary:
             await again(partial(self.tell, placed=placed(user, number, PAID, now)))
             await again(partial(self.tell, paid=paid(user, number, PAID, now)))
             self.orders += 1
+            await asyncio.sleep(PACE)
 
     async def tell(self, **fact: Message) -> None:
         if self.orders % 2:
@@ -75,6 +78,7 @@ class Diary:
                 await self.delete(person)
             else:
                 self.subscribers.append(person)
+            await asyncio.sleep(PACE)
 
     async def register(self, person: Browser, email: str) -> None:
         operator = {"x_rapport_service": self.story.plan.state.secret("token-operator").read_text()}

@@ -77,6 +77,12 @@ def test_the_clock_moves_forward_for_everyone(shop: Terminal) -> None:
     assert session["users"]  # signing in works by the new time, in the gateway and in identity
 
 
+def test_the_clock_waits_for_a_process_that_is_just_coming_back(shop: Terminal) -> None:
+    os.kill(shop.pid("loyalty"), signal.SIGKILL)
+    moved = shop.type("clock", "advance", "1s")
+    assert moved.returncode == 0, moved.stderr
+
+
 def test_the_clock_does_not_go_back(shop: Terminal) -> None:
     assert (
         "no duration" in shop.type("clock", "advance", "-1d").stderr + shop.type("clock", "advance", "yesterday").stderr

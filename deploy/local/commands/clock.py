@@ -1,4 +1,5 @@
 import re
+import time
 from argparse import Namespace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +15,8 @@ from deploy.local.terminal import LocalError
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 DURATION = re.compile(r"(?:\d+[wdhms])+")
 MOST_ROUNDS = 200
-PATIENCE = 90.0
+PATIENCE = 90.0  # seconds for one answer: there may be much work due
+RETURN = 15.0  # seconds for a process to come back that is just being started again
 
 
 def command(asked: Namespace, _: Outside) -> int:
@@ -50,9 +52,20 @@ def advance(plan: Plan, by: timedelta) -> datetime:
 
 
 def ask(client: httpx.Client, method: str, name: str, address: str) -> dict[str, Any]:
-    try:
-        answer: dict[str, Any] = client.request(method, address).raise_for_status().json()
-    except httpx.HTTPError as problem:
-        said = f"the clock has moved, but {name} does not follow ({type(problem).__name__})"
-        raise LocalError(f"{said}. Type: ./rapport logs {name}") from None
-    return answer
+    """What a process answers; one that is just starting is waited for, and asked again where it was cut off."""
+    began = time.monotonic()
+    while True:
+        try:
+            answer: dict[str, Any] = client.request(method, address).raise_for_status().json()
+            return answer
+        except (httpx.NetworkError, httpx.RemoteProtocolError) as problem:
+            if time.monotonic() > began + RETURN:
+                raise not_following(name, problem) from None
+            time.sleep(0.1)
+        except httpx.HTTPError as problem:
+            raise not_following(name, problem) from None
+
+
+def not_following(name: str, problem: httpx.HTTPError) -> LocalError:
+    said = f"the clock has moved, but {name} does not follow ({type(problem).__name__})"
+    return LocalError(f"{said}. Type: ./rapport logs {name}")

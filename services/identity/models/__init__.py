@@ -1,0 +1,37 @@
+"""The tables of identity, a module a noun. What must hold of them is stated there and judged by the database."""
+
+from services.identity.models.base import Base
+from services.identity.models.credentials import Credential, EmailChange, Recovery, Registration
+from services.identity.models.oauth import Algorithm, Authorization, Client, Profile
+from services.identity.models.people import (
+    BillingAddress,
+    Business,
+    BusinessKind,
+    Photo,
+    PostalAddress,
+    ShippingAddress,
+    State,
+    User,
+)
+from services.identity.models.sessions import Session
+
+__all__ = [
+    "Algorithm",
+    "Authorization",
+    "Base",
+    "BillingAddress",
+    "Business",
+    "BusinessKind",
+    "Client",
+    "Credential",
+    "EmailChange",
+    "Photo",
+    "PostalAddress",
+    "Profile",
+    "Recovery",
+    "Registration",
+    "Session",
+    "ShippingAddress",
+    "State",
+    "User",
+]
