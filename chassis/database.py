@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
-from asyncpg.exceptions import InterfaceError, PostgresConnectionError, PostgresError
+from asyncpg.exceptions import InterfaceError, InternalClientError, PostgresConnectionError, PostgresError
 from sqlalchemy import BigInteger, Date, DateTime, LargeBinary, MetaData, Text, Uuid, event, make_url
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
@@ -172,7 +172,7 @@ def told_as_ever(statement: str) -> Iterator[None]:
     """A failure is told as SQLAlchemy tells it: who waits for the rows knows by this whether to try again."""
     try:
         yield
-    except (PostgresError, InterfaceError, OSError) as error:
+    except (PostgresError, InterfaceError, InternalClientError, OSError) as error:
         is_gone = not isinstance(error, PostgresError) or isinstance(error, PostgresConnectionError)
         raise DBAPIError(statement, None, error, connection_invalidated=is_gone) from error
 

@@ -1,11 +1,21 @@
 import asyncio
 
+import asyncpg
 import pytest
 from sqlalchemy import exc, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.database import DEADLOCK, SERIALIZATION_FAILURE, Sessions, connect, fetch, in_transaction, sqlstate
+from chassis.database import (
+    DEADLOCK,
+    SERIALIZATION_FAILURE,
+    Sessions,
+    connect,
+    fetch,
+    in_transaction,
+    sqlstate,
+    told_as_ever,
+)
 from tests.chassis.people import Base
 
 
@@ -150,3 +160,13 @@ async def test_a_line_that_is_cut_before_it_begins_is_told_as_ever(database: str
         assert (await fetch(session, "SELECT 1"))[0][0] == 1
     await engine.dispose()
     await other.dispose()
+
+
+@pytest.mark.parametrize(
+    "error", [asyncpg.InterfaceError("closed"), asyncpg.InternalClientError("cannot switch"), ConnectionResetError()]
+)
+def test_whatever_the_driver_says_of_a_line_that_is_cut_it_is_told_as_ever(error: Exception) -> None:
+    """Which of them depends on how much of the end has arrived when it is asked."""
+    with pytest.raises(DBAPIError) as told, told_as_ever("BEGIN"):
+        raise error
+    assert told.value.connection_invalidated
