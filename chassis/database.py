@@ -20,7 +20,7 @@ from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from asyncpg.exceptions import InterfaceError, InternalClientError, PostgresConnectionError, PostgresError
-from sqlalchemy import BigInteger, Date, DateTime, LargeBinary, MetaData, Text, Uuid, event, make_url
+from sqlalchemy import BigInteger, Date, DateTime, ExceptionContext, LargeBinary, MetaData, Text, Uuid, event, make_url
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -90,6 +90,7 @@ def connect(url: str, *, name: str, most: int = 10) -> tuple[AsyncEngine, Sessio
     )
     event.listen(engine.sync_engine, "checkout", partial(check, engine.dialect))
     event.listen(engine.sync_engine, "checkin", note)
+    event.listen(engine.sync_engine, "handle_error", tell_cut)
     return engine, async_sessionmaker(engine, expire_on_commit=False)
 
 
@@ -104,6 +105,12 @@ def check(dialect: Any, line: Any, record: ConnectionPoolEntry, _: object) -> No
         raise InvalidatePoolError from None
     if line.driver_connection.is_closed():
         raise InvalidatePoolError
+
+
+def tell_cut(failure: ExceptionContext) -> None:
+    """A line that is cut while its end arrives is in a state that the driver did not expect, and not closed yet."""
+    if isinstance(failure.original_exception.__cause__, InternalClientError):
+        failure.is_disconnect = True
 
 
 def note(_: object, record: ConnectionPoolEntry) -> None:

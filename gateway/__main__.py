@@ -9,8 +9,8 @@ from google.protobuf.descriptor import Descriptor, FileDescriptor
 from rapport.annotations.v1.event_pb2 import event as event_option
 from rapport.commerce.v1 import commerce_pb2
 from rapport.commerce.v1 import events_pb2 as commerce_events
+from rapport.identity.v1 import audit_pb2, identity_pb2, oauth_pb2
 from rapport.identity.v1 import events_pb2 as identity_events
-from rapport.identity.v1 import identity_pb2, oauth_pb2
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 from rapport.loyalty.v1 import events_pb2 as loyalty_events
@@ -38,10 +38,11 @@ from gateway.sessions import Sessions
 from gateway.settings import Settings
 from gateway.stream import Facts
 from gateway.transcoder import Backend, ways
+from gateway.visitors import Visitors
 
 EVENTS = (commerce_events, identity_events, loyalty_events, privacy_events, support_events)
 CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
-    "identity": (identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR),
+    "identity": (identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, audit_pb2.DESCRIPTOR),
     "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR),
     "privacy": (privacy_pb2.DESCRIPTOR,),
     "loyalty": (
@@ -72,7 +73,8 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
         sessions = Sessions(identity, clock, revoked, settings.origin)
         backends = [Backend(CONTRACTS[name], channels[name]) for name in CONTRACTS]
         carried = list(ways(backends, sessions, codec, settings.patience_seconds))
-        browser = Browser(identity, sessions, codec)
+        visitors = Visitors(settings.proxies)
+        browser = Browser(identity, sessions, visitors, codec)
         facts = Facts(line, sessions, codec, events(), heartbeat=settings.heartbeat_seconds)
         pages = Pages(
             SupportServiceStub(channels["support"]),
@@ -88,7 +90,9 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
             ("GET", "/session", browser.show),
             ("DELETE", "/session", browser.sign_out),
             ("GET", "/events", facts.serve),
-            *OAuth(OAuthServiceStub(channels["identity"]), identity, sessions, pages, settings.origin).endpoints(),
+            *OAuth(
+                OAuthServiceStub(channels["identity"]), identity, sessions, visitors, pages, settings.origin
+            ).endpoints(),
             *pages.endpoints(),
         ]
         app = App(endpoints, settings.origins, SECURE if settings.origin.startswith("https:") else [])

@@ -19,19 +19,20 @@ from gateway.http import Request, Response
 from gateway.problems import of_body
 from gateway.sessions import CLEARED, COOKIE, Person, Sessions, cookies
 from gateway.transcoder import PLAIN
+from gateway.visitors import Visitors, remembered
 
 
 class Browser:
     """The way in and out for people with a browser."""
 
-    def __init__(self, identity: IdentityServiceStub, sessions: Sessions, codec: Codec) -> None:
-        self.identity, self.sessions = identity, sessions
+    def __init__(self, identity: IdentityServiceStub, sessions: Sessions, visitors: Visitors, codec: Codec) -> None:
+        self.identity, self.sessions, self.visitors = identity, sessions, visitors
         self.read = codec.encoder(pb.CreateSessionRequest.DESCRIPTOR)
 
     async def sign_in(self, request: Request, _: MutableMapping[str, str]) -> Response:
         self.sessions.check_page(request)
         asked = pb.CreateSessionRequest.FromString(self.read(await request.json() or b"{}"))
-        asked.user_agent = request.header(b"user-agent")[:1000]
+        self.visitors.describe(asked, request)
         try:
             made = await self.identity.CreateSession(asked)
         except grpc.aio.AioRpcError as error:
@@ -39,7 +40,7 @@ class Browser:
         if earlier := request.cookie(COOKIE):
             await self.end(earlier)  # a browser holds one session: what it had before ends
         response = shown(await self.sessions.person(made.secret))
-        response.headers += cookies(made.secret)
+        response.headers += [*cookies(made.secret), *remembered(made.browser_secret)]
         return response
 
     async def show(self, request: Request, _: MutableMapping[str, str]) -> Response:

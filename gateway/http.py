@@ -35,13 +35,14 @@ class Gone(Exception):  # noqa: N818 - it is what they are
 class Request:
     """One request."""
 
-    __slots__ = ("headers", "method", "path", "query", "receive")
+    __slots__ = ("headers", "method", "path", "peer", "query", "receive")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["raw_path"].decode("latin-1")  # still percent-encoded
         self.query: str = scope["query_string"].decode("latin-1")
         self.headers: dict[bytes, bytes] = dict(scope["headers"])  # of two of one name, the last
+        self.peer: str = (scope.get("client") or ("",))[0]  # the address of whoever holds the other end of the line
         self.receive = receive
 
     @property

@@ -26,6 +26,7 @@ from gateway.http import Handler, Headers, Request, Response, pairs
 from gateway.pages import HEADERS, POLICY, Pages
 from gateway.refusals import OriginRefused
 from gateway.sessions import CLEARED, LINKED, Sessions, cookies
+from gateway.visitors import Visitors, remembered
 
 FORM_COOKIE = "__Host-rapport-form"
 SET_FORM = "{}={}; Path=/; Secure; HttpOnly; SameSite=Lax"  # Lax: a link from elsewhere must not renew it
@@ -53,6 +54,13 @@ SCOPES = {
     "privacy": "See and change your privacy choices",
 }
 CLAIMS = ["sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "nonce", "sid", "name", "email", "email_verified"]
+# What a sign-in comes to that did not work: the status of its page, and what that says.
+UNKNOWN = "Check the address and the password."
+WRONG = {
+    grpc.StatusCode.UNAUTHENTICATED: (401, UNKNOWN),
+    grpc.StatusCode.INVALID_ARGUMENT: (401, UNKNOWN),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: (429, "That was tried too often. Wait a while, or choose another password."),
+}
 Captured = MutableMapping[str, str]
 Fields = Sequence[tuple[str, str]]
 
@@ -61,10 +69,16 @@ class OAuth:
     """The provider's endpoints."""
 
     def __init__(
-        self, oauth: OAuthServiceStub, identity: IdentityServiceStub, sessions: Sessions, pages: Pages, issuer: str
+        self,
+        oauth: OAuthServiceStub,
+        identity: IdentityServiceStub,
+        sessions: Sessions,
+        visitors: Visitors,
+        pages: Pages,
+        issuer: str,
     ) -> None:
-        self.oauth, self.identity, self.sessions, self.pages = oauth, identity, sessions, pages
-        self.issuer = issuer
+        self.oauth, self.identity, self.sessions, self.visitors = oauth, identity, sessions, visitors
+        self.pages, self.issuer = pages, issuer
 
     def endpoints(self) -> Iterator[tuple[str, str, Handler]]:
         yield "GET", "/oauth/authorize", self.authorize
@@ -118,20 +132,18 @@ class OAuth:
 
     async def sign_in(self, request: Request, _: Captured) -> Response:
         fields, asked, since = await self.ours(request)
-        said = identity_pb2.CreateSessionRequest(
-            email=fields.get("email", ""),
-            password=fields.get("password", ""),
-            user_agent=request.header(b"user-agent")[:1000],
-        )
+        said = identity_pb2.CreateSessionRequest(email=fields.get("email", ""), password=fields.get("password", ""))
+        self.visitors.describe(said, request)
         try:
             made = await self.identity.CreateSession(said)
         except grpc.aio.AioRpcError as error:
-            if error.code() not in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT):
+            if error.code() not in WRONG:
                 return self.failed(error)
-            shown = {"client": fields.get("client", ""), "email": said.email, "wrong": True}
-            return self.form(request, "oauth_sign_in.html", asked, since, shown, status=401)
+            status, wrong = WRONG[error.code()]
+            shown = {"client": fields.get("client", ""), "email": said.email, "wrong": wrong}
+            return self.form(request, "oauth_sign_in.html", asked, since, shown, status=status)
         response = await self.go_on(request, asked, made.secret, since=since)
-        response.headers += cookies(made.secret)
+        response.headers += [*cookies(made.secret), *remembered(made.browser_secret)]
         return response
 
     async def consent(self, request: Request, _: Captured) -> Response:

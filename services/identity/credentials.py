@@ -6,9 +6,9 @@ from rapport.identity.v1.events_pb2 import PasswordChanged
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.outbox import publish
 from chassis.time import timestamp
 from services.identity import mails, sessions
+from services.identity.facts import state
 from services.identity.models import Credential, EmailChange, Recovery, User
 from services.identity.oauth import authorizations
 
@@ -31,5 +31,5 @@ async def change(
         await session.execute(delete(waits).where(waits.user_id == user.id))
     await sessions.revoke_all(session, user.id, now=now, but=but)
     await authorizations.end_those_of_user(session, user.id, now=now)
-    await publish(session, PasswordChanged(user=user.name, way=way, event_time=timestamp(now)))
+    await state(session, PasswordChanged(user=user.name, way=way, event_time=timestamp(now)))
     await mails.password_changed(session, to=user.email, person=user.id, public_url=public_url)

@@ -10,9 +10,9 @@ from rapport.identity.v1.events_pb2 import UserDeleted, UserDeletionRequested
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.etags import check_etag
-from chassis.outbox import publish
 from chassis.time import timestamp
 from services.identity import mails, registrations, sessions, users
+from services.identity.facts import state
 from services.identity.models import State, User
 from services.identity.oauth import authorizations
 
@@ -30,7 +30,7 @@ async def request(session: AsyncSession, id: UUID, *, etag: str, now: datetime) 
     await authorizations.end_those_of_user(session, id, now=now)
     await session.flush()
     erasure = f"erasures/{user.erasure_id}"
-    await publish(session, UserDeletionRequested(user=user.name, erasure=erasure, event_time=timestamp(now)))
+    await state(session, UserDeletionRequested(user=user.name, erasure=erasure, event_time=timestamp(now)))
     await mails.deletion_begun(session, to=user.email, person=user.id, erasure=erasure)
     return user
 
@@ -44,4 +44,4 @@ async def finish(session: AsyncSession, id: UUID, now: datetime) -> None:
     # A link for this address may wait under another id, of which the erasure knows nothing.
     await registrations.forget(session, user.email)
     erasure = f"erasures/{user.erasure_id}" if user.erasure_id else ""
-    await publish(session, UserDeleted(user=user.name, erasure=erasure, event_time=timestamp(now)))
+    await state(session, UserDeleted(user=user.name, erasure=erasure, event_time=timestamp(now)))

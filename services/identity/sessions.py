@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import Sessions
 from chassis.jobs import job
-from chassis.outbox import publish
 from chassis.time import timestamp
 from services.identity import addresses, opaque
+from services.identity.facts import state
 from services.identity.models import Credential, Session, State, User
 from services.identity.oauth import authorizations
 from services.identity.refusals import EmailMalformed, SessionEnded, SessionNotFound, SignInFailed
@@ -33,10 +33,10 @@ async def begin(
     `password_hash` is the hash to keep from now on.
     """
     # Held, so that nobody signs in past an erasure, a changed password or the bound below.
-    state = await session.scalar(select(User.state).where(User.id == proven.user_id).with_for_update(key_share=True))
+    found = await session.scalar(select(User.state).where(User.id == proven.user_id).with_for_update(key_share=True))
     credential = await session.get(Credential, proven.user_id)
     changed = credential is None or credential.password_hash != proven.password_hash
-    if credential is None or changed or state is not State.ACTIVE:
+    if credential is None or changed or found is not State.ACTIVE:
         raise sign_in_failed()
     credential.password_hash = password_hash
     await make_room(session, proven.user_id, now)
@@ -54,7 +54,7 @@ async def begin(
     session.add(begun)
     await session.flush()
     user = f"users/{begun.user_id}"
-    await publish(session, SessionCreated(user=user, session=begun.name, event_time=timestamp(now)))
+    await state(session, SessionCreated(user=user, session=begun.name, event_time=timestamp(now)))
     return begun, secret
 
 
@@ -126,7 +126,7 @@ async def revoke(session: AsyncSession, ending: Iterable[Session], now: datetime
     for one in ending:
         one.revoke_time = now
         fact = SessionRevoked(user=f"users/{one.user_id}", session=one.name, event_time=timestamp(now))
-        await publish(session, fact)
+        await state(session, fact)
 
 
 def is_live(now: datetime) -> ColumnElement[bool]:

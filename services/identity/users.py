@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
 from chassis.etags import check_etag
-from chassis.outbox import publish
 from chassis.time import timestamp
 from services.identity import addresses, sessions
+from services.identity.facts import state
 from services.identity.models import BillingAddress, Business, Credential, Photo, ShippingAddress, State, User
 from services.identity.refusals import EmailTaken, PhotoNotFound, UserDeleting, UserNotFound
 
@@ -47,7 +47,7 @@ async def create(
         change(user, field, value)
     session.add(Credential(user_id=id, password_hash=password_hash))
     await session.flush()
-    await publish(session, UserCreated(user=user.name, event_time=timestamp(now)))
+    await state(session, UserCreated(user=user.name, event_time=timestamp(now)))
     return user
 
 
@@ -140,4 +140,4 @@ async def state_update(session: AsyncSession, user: User, paths: Sequence[str], 
     user.version += 1
     user.update_time = now
     await session.flush()
-    await publish(session, UserUpdated(user=user.name, paths=paths, event_time=timestamp(now)))
+    await state(session, UserUpdated(user=user.name, paths=paths, event_time=timestamp(now)))

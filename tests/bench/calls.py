@@ -16,6 +16,7 @@ from uuid import UUID
 
 import grpc
 import uvloop
+from google.protobuf import empty_pb2
 from joserfc.jwk import OKPKey
 from rapport.identity.v1 import identity_pb2 as pb
 from rapport.identity.v1.identity_pb2_grpc import (
@@ -30,6 +31,7 @@ from chassis.settings import Secret, ServiceSettings
 from chassis.time import system_clock
 from tests import tokens
 from tests.bench.figures import ROUNDS, Figure, ratio
+from tests.world import token_of
 
 ADA = UUID(int=0xADA, version=4)
 REPLY = pb.User(name=f"users/{ADA}", email="ada@example.org", state=pb.User.ACTIVE, etag="7")
@@ -43,6 +45,9 @@ class Empty(IdentityServiceServicer):
 
     async def GetUser(self, request: pb.GetUserRequest, context: Any) -> pb.User:  # noqa: ARG002
         return REPLY
+
+    async def BeginRegistration(self, request: pb.BeginRegistrationRequest, context: Any) -> empty_pb2.Empty:  # noqa: ARG002
+        return empty_pb2.Empty()
 
 
 Empty.__abstractmethods__ = frozenset()
@@ -63,7 +68,9 @@ async def chassis(key: str) -> AsyncIterator[int]:
     tokens.KEY = OKPKey.import_key(json.loads(key))
     with tempfile.TemporaryDirectory() as folder:
         peers = Path(folder, "peers.json")
-        peers.write_text(json.dumps({"operator": sha256(b"operator").hexdigest()}))  # noqa: ASYNC240 - at the start
+        known = {"operator": b"operator", "gateway": token_of("gateway").encode()}
+        told = json.dumps({name: sha256(token).hexdigest() for name, token in known.items()})
+        peers.write_text(told)  # noqa: ASYNC240 - at the start
         settings = ServiceSettings(
             listen="127.0.0.1:0",
             metrics_listen="",

@@ -78,10 +78,10 @@ async def serve() -> None:
 
 
 @contextmanager
-def gateway(backend: int, folder: Path) -> Iterator[tuple[int, int]]:
+def gateway(backend: int, folder: Path, proof: str = "none") -> Iterator[tuple[int, int]]:
     """Ours, as it is run: its process id and port."""
     port, secret = engines.free_port(), folder / "secret"
-    secret.write_text("a secret for a measurement")
+    secret.write_text(proof)
     told = {
         "RAPPORT_LISTEN": f"127.0.0.1:{port}",
         "RAPPORT_METRICS_LISTEN": f"127.0.0.1:{engines.free_port()}",

@@ -1,7 +1,8 @@
 import asyncio
+from typing import Any
 
-import asyncpg
 import pytest
+from asyncpg.exceptions import InterfaceError, InternalClientError
 from sqlalchemy import exc, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -162,11 +163,36 @@ async def test_a_line_that_is_cut_before_it_begins_is_told_as_ever(database: str
     await other.dispose()
 
 
-@pytest.mark.parametrize(
-    "error", [asyncpg.InterfaceError("closed"), asyncpg.InternalClientError("cannot switch"), ConnectionResetError()]
-)
+CUT = [
+    InterfaceError("closed"),  # type: ignore[no-untyped-call]
+    InternalClientError("cannot switch"),
+    ConnectionResetError(),
+]
+
+
+@pytest.mark.parametrize("error", CUT)
 def test_whatever_the_driver_says_of_a_line_that_is_cut_it_is_told_as_ever(error: Exception) -> None:
     """Which of them depends on how much of the end has arrived when it is asked."""
     with pytest.raises(DBAPIError) as told, told_as_ever("BEGIN"):
         raise error
     assert told.value.connection_invalidated
+
+
+async def test_a_line_that_the_driver_finds_out_of_step_is_one_that_was_cut(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through SQLAlchemy too: who waits may ask again, and the line goes to nobody else."""
+    engine, sessions = connect(database, name="tests", most=1)
+    async with sessions() as session:
+        line: Any = (await (await session.connection()).get_raw_connection()).driver_connection
+        first = await session.scalar(text("SELECT pg_backend_pid()"))
+        with monkeypatch.context() as cut, pytest.raises(DBAPIError) as told:
+            cut.setattr(type(line), "prepare", out_of_step)
+            await session.execute(text("SELECT 2"))
+        assert told.value.connection_invalidated
+    assert await ask(sessions, "SELECT pg_backend_pid()") != first
+    await engine.dispose()
+
+
+async def out_of_step(*_: object, **__: object) -> None:
+    raise InternalClientError("cannot switch to state 15; another operation (2) is in progress")

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from deploy.local.plan import Plan
+from deploy.local.supervisor import tail
 from deploy.local.throwaway import platform
 from tests.faults.diary import kept, pages, prepare
 from tests.journeys.people import eventually, gateway_client, mailbox_client
@@ -21,7 +23,19 @@ BACK = 5.0  # seconds until a killed process serves again
 INSTANTS = 200
 KILLED = ("identity", "support", "privacy", "loyalty", "gateway", "nats", "postgres", "mail")
 SEED = 20_261_123
+COMPLAINT = re.compile(r'"level": ?"(error|critical)"|Traceback|Error|"what": "(ended|failed)"')
 pytestmark = [pytest.mark.long, pytest.mark.faults]
+
+
+@pytest.fixture(autouse=True)
+def told(plan: Plan, request: pytest.FixtureRequest) -> Iterator[None]:
+    """What the processes complained of, where a test failed: the folder is gone when it is looked for."""
+    failed = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed:
+        for log in sorted(plan.state.log("x").parent.glob("*.log")):
+            said = [line for line in log.read_text(errors="replace").splitlines() if COMPLAINT.search(line)]
+            print("\n".join([f"\n  {log.name}", *said[-8:]]))
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +53,13 @@ def kill(plan: Plan, name: str) -> float:
     before, began = process(plan, name)["pid"], time.monotonic()
     os.kill(before, signal.SIGKILL)
     while (now := process(plan, name))["pid"] == before or now["stage"] != "ready":
-        assert time.monotonic() < began + BACK, f"{name} is not back within {BACK:.0f} s"
+        assert time.monotonic() < began + BACK, f"{name} is not back within {BACK:.0f} s:\n{last_words(plan, name)}"
         time.sleep(0.05)
     return time.monotonic() - began
+
+
+def last_words(plan: Plan, name: str) -> str:
+    return "\n".join(tail(plan.state.log(one), 12, 0) for one in ("supervisor", name))
 
 
 async def kill_one(plan: Plan, chosen: random.Random) -> float:

@@ -7,7 +7,9 @@ import pytest
 from rapport.holder.v1 import holder_pb2 as holder
 from rapport.holder.v1.events_pb2 import ErasureDone
 from rapport.holder.v1.holder_pb2_grpc import HolderServiceStub
+from rapport.identity.v1 import audit_pb2
 from rapport.identity.v1 import identity_pb2 as pb
+from rapport.identity.v1.audit_pb2_grpc import AuditServiceStub
 from rapport.identity.v1.events_pb2 import SessionRevoked, UserDeleted, UserDeletionRequested
 from rapport.privacy.v1.events_pb2 import ErasureOrdered
 from sqlalchemy import func, select, text
@@ -19,7 +21,8 @@ from chassis.mail import mail
 from chassis.service import whole
 from chassis.time import timestamp
 from services.identity.__main__ import service
-from services.identity.models import Base, Registration
+from services.identity.audit import chain_audit_entries
+from services.identity.models import AuditEntry, Base, Registration
 from services.identity.settings import Settings
 from tests.identity.people import ADA, EVE, OPERATOR, PASSWORD, PNG, PRIVACY, Identity
 from tests.identity.test_users import BOLTS, HOME
@@ -124,7 +127,7 @@ async def test_an_erased_user_is_nowhere(identity: Identity, order: Order) -> No
     assert after.erased
     assert list(after.remaining) == []
     async with identity.sessions() as session:
-        for table in [*Base.metadata.sorted_tables, mail]:
+        for table in {*Base.metadata.sorted_tables, mail} - {AuditEntry.__table__}:  # that speaks of nobody now
             assert await session.scalar(select(func.count()).select_from(table)) == 0, table.name
 
 
@@ -208,3 +211,17 @@ async def test_other_people_are_not_in_an_export(identity: Identity) -> None:
     asked = holder.ExportSubjectRequest(subject=ada.name)
     rows = [row async for row in HolderServiceStub(identity.channel).ExportSubject(asked, metadata=PRIVACY)]
     assert EVE not in str(rows)
+
+
+async def test_the_audit_log_stays_whole_and_speaks_of_nobody(identity: Identity, order: Order) -> None:
+    gone = await identity.delete(await identity.create(ADA))
+    await order(gone)
+    await chain_audit_entries.work(identity.sessions, identity.clock())
+    asked = audit_pb2.VerifyAuditLogRequest()
+    told = await AuditServiceStub(identity.channel).VerifyAuditLog(asked, metadata=OPERATOR)
+    assert (told.whole, told.entries) == (True, 3)
+    async with identity.sessions() as session:
+        rows = str((await session.execute(text("SELECT * FROM audit_entry"))).all())
+        assert await session.scalar(text("SELECT count(*) FROM audit_account")) == 0
+    assert "UserDeleted" in rows
+    assert gone.name.removeprefix("users/") not in rows

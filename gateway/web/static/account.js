@@ -1,3 +1,4 @@
+import { activity } from "./activity.js";
 import { get, patch, post, session } from "./api.js";
 import { card, field, form, h, problem } from "./dom.js";
 import { listen, stopListening } from "./facts.js";
@@ -30,7 +31,7 @@ class AccountArea extends HTMLElement {
 function own({ user }) {
   return h("div", { class: "stack" },
     h("div", { class: "columns" }, h("div", { class: "stack" }, orders(user), tickets(user)), points(user)),
-    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user)), h("div", { class: "stack" }, sessions(user), apps(user))));
+    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user)), h("div", { class: "stack" }, sessions(user), apps(user), activity(user))));
 }
 
 function signIn() {

@@ -1,5 +1,7 @@
 """The tables of identity, a module a noun. What must hold of them is stated there and judged by the database."""
 
+from services.identity.models.attempts import Attempts
+from services.identity.models.audit import Actor, AuditAccount, AuditEntry
 from services.identity.models.base import Base
 from services.identity.models.credentials import Credential, EmailChange, Recovery, Registration
 from services.identity.models.oauth import Algorithm, Authorization, Client, Profile
@@ -16,7 +18,11 @@ from services.identity.models.people import (
 from services.identity.models.sessions import Session
 
 __all__ = [
+    "Actor",
     "Algorithm",
+    "Attempts",
+    "AuditAccount",
+    "AuditEntry",
     "Authorization",
     "Base",
     "BillingAddress",

@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import Sessions
 from chassis.jobs import job
-from chassis.outbox import publish
 from chassis.time import timestamp
+from services.identity.facts import state
 from services.identity.models import Authorization, Client, Profile, Session, State, User
 from services.identity.oauth.asks import Ask
 from services.identity.oauth.codes import CODE, Shown
@@ -59,7 +59,7 @@ async def begin(session: AsyncSession, ask: Ask, by: Session, *, now: datetime) 
         client=f"clients/{begun.client_id}",
         event_time=timestamp(now),
     )
-    await publish(session, fact)
+    await state(session, fact)
     return begun
 
 
@@ -219,7 +219,7 @@ async def revoke(
                 reason=reason,
                 event_time=timestamp(now),
             )
-            await publish(session, fact)
+            await state(session, fact)
 
 
 @job(every=timedelta(hours=1))

@@ -23,6 +23,7 @@ from chassis.rpc import Context
 from chassis.time import Clock, timestamp
 from services.identity import (
     addresses,
+    attempts,
     credentials,
     deletions,
     devices,
@@ -34,6 +35,7 @@ from services.identity import (
     sessions,
     users,
 )
+from services.identity.attempts import Marks
 from services.identity.models import Business, BusinessKind, PostalAddress, Session, User
 from services.identity.passwords import Passwords
 from services.identity.tokens import Signer
@@ -46,10 +48,17 @@ class Identity(IdentityServiceServicer):
     """People, how they prove who they are, and the sessions they hold."""
 
     def __init__(
-        self, sessions: Sessions, clock: Clock, pages: Pages, passwords: Passwords, signer: Signer, public_url: str
+        self,
+        sessions: Sessions,
+        clock: Clock,
+        pages: Pages,
+        passwords: Passwords,
+        signer: Signer,
+        marks: Marks,
+        public_url: str,
     ) -> None:
         self.sessions, self.clock, self.pages = sessions, clock, pages
-        self.passwords, self.signer, self.public_url = passwords, signer, public_url
+        self.passwords, self.signer, self.marks, self.public_url = passwords, signer, marks, public_url
 
     # Registration and sign-in hash passwords between two transactions, not in one: hashing may wait for its turn, and
     # a connection is too dear to wait with it.
@@ -97,6 +106,7 @@ class Identity(IdentityServiceServicer):
             await recoveries.complete(
                 session, request.token, password_hash=hashed, public_url=self.public_url, now=self.clock()
             )
+            await attempts.forgive(session, [self.marks.account(user.email)])
         return Empty()
 
     async def ChangePassword(self, request: pb.ChangePasswordRequest, context: Context) -> Empty:
@@ -177,8 +187,12 @@ class Identity(IdentityServiceServicer):
         return HttpBody(content_type=photo.content_type, data=photo.content)
 
     async def CreateSession(self, request: pb.CreateSessionRequest, context: Context) -> pb.CreateSessionResponse:
-        async with self.sessions() as session:
+        browser = request.browser_secret
+        async with self.sessions.begin() as session:
             known = await sessions.credential_of(session, request.email)
+            person = known.user_id if known else None
+            guess = list(self.marks.of(request.email, person, browser, request.client_address))
+            await attempts.count(session, guess, now=self.clock())
         proven = await self.passwords.proves(known.password_hash if known else None, request.password)
         if known is None or not proven:
             raise sessions.sign_in_failed()
@@ -187,7 +201,10 @@ class Identity(IdentityServiceServicer):
             begun, secret = await sessions.begin(
                 session, known, password_hash=renewed, device=devices.shortened(device), now=self.clock()
             )
-        return pb.CreateSessionResponse(session=session_message(begun), secret=secret)
+            await attempts.forgive(session, guess)
+        if self.marks.nonce_of(browser, known.user_id) is None:
+            browser = self.marks.browser_secret(known.user_id)
+        return pb.CreateSessionResponse(session=session_message(begun), secret=secret, browser_secret=browser)
 
     async def IssueAccessToken(
         self, request: pb.IssueAccessTokenRequest, context: Context

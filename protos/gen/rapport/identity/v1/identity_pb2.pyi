@@ -723,20 +723,28 @@ class CreateSessionRequest(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
     USER_AGENT_FIELD_NUMBER: _builtins.int
+    CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
+    BROWSER_SECRET_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     password: _builtins.str
     user_agent: _builtins.str
     """The User-Agent header."""
+    client_address: _builtins.str
+    """Where the browser calls from, as far as the gateway trusts what it is told; wrong passwords are counted by it."""
+    browser_secret: _builtins.str
+    """What this browser was given when it last signed in: others' guesses do not keep it out."""
     def __init__(
         self,
         *,
         email: _builtins.str = ...,
         password: _builtins.str = ...,
         user_agent: _builtins.str = ...,
+        client_address: _builtins.str = ...,
+        browser_secret: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "password", b"password", "user_agent", b"user_agent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser_secret", b"browser_secret", "client_address", b"client_address", "email", b"email", "password", b"password", "user_agent", b"user_agent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -748,8 +756,11 @@ class CreateSessionResponse(_message.Message):
 
     SESSION_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
+    BROWSER_SECRET_FIELD_NUMBER: _builtins.int
     secret: _builtins.str
     """Opaque; the only copy. Identity keeps its hash."""
+    browser_secret: _builtins.str
+    """For the browser to keep, and to show at its next sign-in. It opens nothing."""
     @_builtins.property
     def session(self) -> Global___Session: ...
     def __init__(
@@ -757,10 +768,11 @@ class CreateSessionResponse(_message.Message):
         *,
         session: Global___Session | None = ...,
         secret: _builtins.str = ...,
+        browser_secret: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["secret", b"secret", "session", b"session"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser_secret", b"browser_secret", "secret", b"secret", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,317 @@
+"""What sign-in and tokens cost: over HTTP, through the gateway, with PostgreSQL flushing to the disk at every commit.
+Client, gateway, service and database share the machine; both sides of a ratio are measured in one round.
+
+As a program it is the service that is called: python -m tests.bench.identity DATABASE_URL MEMORY_KIB PASSES.
+"""
+
+import asyncio
+import http.client
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+import asyncpg
+import grpc
+import orjson
+import uvloop
+from rapport.identity.v1 import identity_pb2 as pb
+from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
+
+from chassis import log
+from chassis.database import connect
+from chassis.service import serving, spare_collections
+from chassis.time import system_clock
+from services.identity.__main__ import service
+from services.identity.passwords import Passwords
+from services.identity.settings import Settings
+from tests import engines, world
+from tests.bench import calls, edge, token_check
+from tests.bench.figures import ROUNDS, Figure, ratio
+from tests.bench.loyalty import SAFE, analyse, driven
+from tests.identity.conftest import new_key
+from tests.identity.oauth import Provider
+from tests.identity.people import GATEWAY, OPERATOR, PASSWORD, Identity
+
+SECONDS = 4.0
+PEOPLE = 64
+SIGNING_IN = 8  # callers
+STORM, CALM = 16, 4  # callers of the storm, and of those who refresh meanwhile
+PACE = 0.05  # seconds between two refreshes of one caller
+CHEAP = (64, 1)  # a password that costs next to nothing, so that what grows with the table is seen
+OWASP = (19_456, 2)
+JSON = {"content-type": "application/json", "x-rapport-client": "bench"}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+Ask = Callable[[http.client.HTTPConnection, int], None]
+
+
+# The service ----------------------------------------------------------------------------------------------------------
+
+
+async def serve(url: str, memory_kib: int, passes: int) -> None:
+    """The service alone, until it is told no more; NATS is away."""
+    with tempfile.TemporaryDirectory() as folder, open("/dev/null", "wb") as nowhere:  # noqa: ASYNC230 - at the start
+        told = world.settings(
+            Settings, Path(folder), name="identity", database=url, public_url="https://store.example.org",
+            password_memory_kib=memory_kib, password_passes=passes, **world.identity_keys(new_key()),
+        )  # fmt: skip
+        log.configure("identity", "bench", stream=nowhere)
+        spare_collections()
+        _, sessions = connect(url, name="identity")
+        async with serving(service(told, sessions, system_clock), told) as served:
+            print(served.port, flush=True)
+            await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+@contextmanager
+def served(url: str, price: tuple[int, int]) -> Iterator[int]:
+    """The port of the service in a process of its own."""
+    command = [sys.executable, "-m", "tests.bench.identity", url, *map(str, price)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+        process.stdin.close()
+        process.wait(20)
+
+
+async def people(port: int) -> list[str]:
+    """Those who sign in."""
+    emails = [f"person-{number}@example.org" for number in range(PEOPLE)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = IdentityServiceStub(channel)
+        for email in emails:
+            asked = pb.CreateUserRequest(user=pb.User(email=email), password=PASSWORD)
+            await stub.CreateUser(asked, metadata=OPERATOR)
+    return emails
+
+
+@dataclass
+class Granted:
+    """An authorization of a public client's, at its newest token."""
+
+    client: str
+    refresh_token: str
+
+
+async def granted(port: int, emails: Sequence[str]) -> list[Granted]:
+    """A public client, with an authorization of each of these people."""
+    made = []
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        nothing: Any = None
+        identity = Identity(IdentityServiceStub(channel), nothing, nothing, nothing, channel)
+        provider = Provider(identity)
+        await provider.register()
+        for email in emails:
+            await provider.sign_in(email)
+            made.append(Granted(provider.client, (await provider.tokens())["refresh_token"]))
+    return made
+
+
+# Over HTTP ------------------------------------------------------------------------------------------------------------
+
+
+def sent(connection: http.client.HTTPConnection, path: str, body: bytes, headers: dict[str, str]) -> Any:
+    connection.request("POST", path, body=body, headers=headers)
+    answer = connection.getresponse()
+    said = answer.read()
+    if answer.status != 200:
+        raise RuntimeError(f"{path}: {answer.status} {said[:200]!r}")
+    return orjson.loads(said)
+
+
+def signing_in(emails: Sequence[str]) -> Ask:
+    def ask(connection: http.client.HTTPConnection, turn: int) -> None:
+        body = orjson.dumps({"email": emails[turn % len(emails)], "password": PASSWORD})
+        sent(connection, "/session", body, JSON)
+
+    return ask
+
+
+def refreshing(authorizations: Sequence[Granted]) -> Ask:
+    """Each caller has an authorization of its own: the next refresh needs what the last one gave."""
+
+    def ask(connection: http.client.HTTPConnection, turn: int) -> None:
+        one = authorizations[turn % len(authorizations)]
+        said = {"grant_type": "refresh_token", "client_id": one.client, "refresh_token": one.refresh_token}
+        one.refresh_token = sent(connection, "/oauth/token", urlencode(said).encode(), FORM)["refresh_token"]
+
+    return ask
+
+
+def empty(connection: http.client.HTTPConnection, _: int) -> None:
+    sent(connection, "/v1/registrations:begin", b'{"email":"ada@example.org"}', JSON)
+
+
+def hammered(port: int, ask: Ask, callers: int, *, pace: float = 0.0, seconds: float = SECONDS) -> tuple[float, float]:
+    """`ask` by so many callers for a while: how often a second, and the 99th of a hundred in milliseconds."""
+    took: list[float] = []
+    failures: list[BaseException] = []
+    began = time.monotonic()
+
+    def caller(number: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        try:
+            turn = number
+            while time.monotonic() - began < seconds:
+                start = time.perf_counter()
+                ask(connection, turn)
+                took.append(time.perf_counter() - start)
+                turn += callers
+                time.sleep(pace)
+        except Exception as problem:
+            failures.append(problem)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=caller, args=(number,)) for number in range(callers)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    if failures:
+        raise failures[0]
+    rate = len(took) / (time.monotonic() - began)
+    return rate, sorted(took)[int(len(took) * 0.99)] * 1e3
+
+
+def hashed(price: tuple[int, int]) -> float:
+    """How many passwords a second the parameters allow on these cores, by the two threads that a service has."""
+    hasher = Passwords(memory_kib=price[0], passes=price[1], lanes=1, at_once=2, waiting=0)
+    began = time.monotonic()
+
+    def compare(_: int) -> int:
+        count = 0
+        while time.monotonic() - began < SECONDS:
+            assert hasher.is_of(known, PASSWORD)
+            count += 1
+        return count
+
+    known = hasher.hasher.hash(PASSWORD)
+    with ThreadPoolExecutor(2) as threads:
+        return sum(threads.map(compare, range(2))) / (time.monotonic() - began)
+
+
+def storm(port: int, sign_in: Ask, refresh: Ask) -> float:
+    """The 99th of a hundred refreshes while many sign in."""
+    ended: list[BaseException] = []
+
+    def rage() -> None:
+        try:
+            hammered(port, sign_in, STORM, seconds=SECONDS + 1)
+        except Exception as problem:
+            ended.append(problem)
+
+    storming = threading.Thread(target=rage)
+    storming.start()
+    time.sleep(0.5)
+    p99 = hammered(port, refresh, CALM, pace=PACE)[1]
+    storming.join()
+    if ended:
+        raise ended[0]
+    return p99
+
+
+def http_figures(postgres: str) -> list[Figure]:
+    url = asyncio.run(world.database_of(postgres, "identity"))
+    nothing = calls.Server("chassis")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stack.callback(nothing.end)
+        backend = stack.enter_context(served(url, OWASP))
+        _, port = stack.enter_context(edge.gateway(backend, folder, proof=world.token_of("gateway")))
+        (other := folder / "other").mkdir()
+        _, bare = stack.enter_context(edge.gateway(nothing.port, other, proof=world.token_of("gateway")))
+        emails = asyncio.run(people(backend))
+        public = asyncio.run(granted(backend, emails[:STORM]))
+        sign_in, refresh = signing_in(emails), refreshing(public)
+        samples: dict[str, list[float]] = {name: [] for name in ("hash", "in", "idle", "storm", "empty", "refresh")}
+        for warm in (sign_in, refresh):
+            hammered(port, warm, CALM, seconds=1)
+        hammered(bare, empty, CALM, seconds=1)
+        for _ in range(ROUNDS):
+            samples["hash"].append(hashed(OWASP))
+            samples["in"].append(hammered(port, sign_in, SIGNING_IN)[0])
+            samples["idle"].append(hammered(port, refresh, CALM, pace=PACE)[1])
+            samples["storm"].append(storm(port, sign_in, refresh))
+            samples["empty"].append(hammered(bare, empty, STORM)[0])
+            samples["refresh"].append(hammered(port, refresh, STORM)[0])
+    return [
+        ratio("password sign-in over HTTP / what Argon2id allows", samples["in"], samples["hash"], bound=0.85,
+              is_least=True),
+        ratio("p99 of a refresh in a storm of sign-ins / idle", samples["storm"], samples["idle"], bound=3),
+        ratio("refresh / a POST to an empty RPC", samples["refresh"], samples["empty"], bound=0.2, is_least=True),
+    ]  # fmt: skip
+
+
+# With many people -----------------------------------------------------------------------------------------------------
+
+USER = ("id", "email", "display_name", "state", "roles", "version", "create_time", "update_time")
+
+
+async def seeded(url: str, count: int) -> list[str]:
+    """So many people, by COPY; the addresses of some of them."""
+    password_hash = await Passwords(memory_kib=CHEAP[0], passes=CHEAP[1], lanes=1, at_once=1, waiting=1).hash(PASSWORD)
+    connection: Any = await asyncpg.connect(url)  # type: ignore[no-untyped-call]
+    now, ids = system_clock(), [uuid4() for _ in range(count)]
+    no_roles: list[str] = []
+    rows = ((one, email_of(one), "", "ACTIVE", no_roles, 1, now, now) for one in ids)
+    await connection.copy_records_to_table("user", columns=USER, records=rows)
+    hashes = ((one, password_hash) for one in ids)
+    await connection.copy_records_to_table("credential", columns=("user_id", "password_hash"), records=hashes)
+    await connection.close()
+    await analyse(url)
+    return [email_of(one) for one in ids[:: max(1, count // 1_000)]]
+
+
+def email_of(user: UUID) -> str:
+    return f"{user.hex}@example.org"
+
+
+async def sign_in_rate(port: int, emails: Sequence[str]) -> float:
+    """Milliseconds of a sign-in, by one caller after the other: the median."""
+    turn = iter(range(10_000_000))
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = IdentityServiceStub(channel)
+
+        async def sign_in() -> None:
+            asked = pb.CreateSessionRequest(email=emails[next(turn) % len(emails)], password=PASSWORD)
+            await stub.CreateSession(asked, metadata=GATEWAY, timeout=20)
+
+        return (await driven(sign_in, 1, seconds=SECONDS)).p50
+
+
+def scale_figures(postgres: str, *, many: int = 1_000_000, few: int = 1_000) -> list[Figure]:
+    urls = {count: asyncio.run(world.database_of(postgres, "identity")) for count in (few, many)}
+    crowds = {count: asyncio.run(seeded(url, count)) for count, url in urls.items()}
+    samples: dict[int, list[float]] = {few: [], many: []}
+    with served(urls[few], CHEAP) as small, served(urls[many], CHEAP) as large:
+        for _ in range(ROUNDS):
+            for count, port in ((few, small), (many, large)):
+                samples[count].append(uvloop.run(sign_in_rate(port, crowds[count])))
+    name = f"a sign-in among {many:,} people / among {few:,}, the password costing nothing"
+    return [ratio(name, samples[many], samples[few], bound=1.2)]
+
+
+def measured() -> list[Figure]:
+    figures = token_check.measured()
+    with engines.postgres(*SAFE) as postgres:
+        for name, part in PARTS.items():
+            print(f"measuring {name} ...", file=sys.stderr, flush=True)
+            figures += part(postgres)
+    return figures
+
+
+PARTS: dict[str, Callable[[str], list[Figure]]] = {"HTTP": http_figures, "many people": scale_figures}
+
+if __name__ == "__main__":
+    uvloop.run(serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
