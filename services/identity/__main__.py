@@ -12,6 +12,7 @@ from services.identity import deletions, models
 from services.identity.email_changes import forget_email_changes
 from services.identity.oauth.authorizations import forget_authorizations
 from services.identity.oauth.codes import Codes
+from services.identity.oauth.once import forget_spent
 from services.identity.passwords import Passwords
 from services.identity.recoveries import forget_recoveries
 from services.identity.registrations import forget_registrations
@@ -42,7 +43,14 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             (add_IdentityServiceServicer_to_server, identity),
             (add_OAuthServiceServicer_to_server, OAuth(sessions, clock, pages, signer, codes)),
         ],
-        jobs=[forget_registrations, forget_recoveries, forget_email_changes, forget_sessions, forget_authorizations],
+        jobs=[
+            forget_registrations,
+            forget_recoveries,
+            forget_email_changes,
+            forget_sessions,
+            forget_authorizations,
+            forget_spent,
+        ],
         sessions=sessions,
         metadata=models.Base.metadata,
         clock=clock,

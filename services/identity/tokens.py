@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -20,7 +20,7 @@ from joserfc.jwk import OKPKey, RSAKey
 from chassis.access import STORE
 from chassis.settings import SettingsError
 from chassis.tokens import ALGORITHM, AUDIENCE, LIFE
-from services.identity.models import Algorithm, Authorization, Session
+from services.identity.models import Algorithm, Authorization, Client, Session
 
 BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 TYPE = "at+jwt"  # so that no other token of ours is taken for one (RFC 9068, 2.1)
@@ -39,28 +39,34 @@ class Signer:
         """A token for the store's own front end, and when it ends: never after its session."""
         end = min(now + LIFE, session.expire_time)
         token = self.access_token(
-            session.user_id, STORE, session.auth_time, now, end, sid=str(session.id), roles=list(roles), scope=""
-        )
+            str(session.user_id), STORE, now, end,
+            auth_time=int(session.auth_time.timestamp()), sid=str(session.id), roles=list(roles), scope="",
+        )  # fmt: skip
         return token, datetime.fromtimestamp(int(end.timestamp()), now.tzinfo)
 
-    def issue_to(self, client: Authorization, *, now: datetime) -> tuple[str, timedelta]:
+    def issue_to(self, client: Authorization, thumbprint: str = "", *, now: datetime) -> tuple[str, timedelta]:
         """A token for another client, and how long it lives. No role of its person reaches that far."""
         token = self.access_token(
-            client.user_id, client.client_id, client.auth_time, now, now + LIFE,
-            authorization=str(client.id), roles=[], scope=" ".join(client.scopes),
+            str(client.user_id), client.client_id, now, now + LIFE,
+            auth_time=int(client.auth_time.timestamp()), authorization=str(client.id), roles=[],
+            scope=" ".join(client.scopes), **bound(thumbprint),
         )  # fmt: skip
         return token, LIFE
 
-    def access_token(
-        self, user: UUID, client: str, auth_time: datetime, now: datetime, end: datetime, **said: Any
-    ) -> str:
+    def issue_for_itself(self, client: Client, scopes: Sequence[str], thumbprint: str = "", *, now: datetime) -> str:
+        """A token for a program that asks for nobody."""
+        credential, scope = str(client.credential_id), " ".join(scopes)
+        return self.access_token(
+            client.name, client.id, now, now + LIFE, credential=credential, scope=scope, **bound(thumbprint)
+        )
+
+    def access_token(self, sub: str, client: str, now: datetime, end: datetime, **said: Any) -> str:
         """In the profile of RFC 9068."""
         claims = {
             "iss": self.issuer,
             "aud": AUDIENCE,
-            "sub": str(user),
+            "sub": sub,
             "client_id": client,
-            "auth_time": int(auth_time.timestamp()),
             "iat": int(now.timestamp()),
             "exp": int(end.timestamp()),
             "jti": str(uuid4()),
@@ -104,6 +110,11 @@ class Signer:
             *(public(key, ("crv", "x"), ALGORITHM) for key in self.keys),
             *(public(key, ("n", "e"), "RS256") for key in self.rsa_keys),
         ]
+
+
+def bound(thumbprint: str) -> dict[str, Any]:
+    """The claim that ties a token to a key of its holder's (RFC 9449, 6.1)."""
+    return {"cnf": {"jkt": thumbprint}} if thumbprint else {}
 
 
 def public(key: OKPKey | RSAKey, parts: tuple[str, str], algorithm: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from services.identity.models.base import Base
 from services.identity.models.credentials import Credential, EmailChange, Recovery, Registration
 from services.identity.models.oauth import Algorithm, Authorization, Client, Profile
+from services.identity.models.once import PushedRequest, Spent
 from services.identity.models.people import (
     BillingAddress,
     Business,
@@ -28,10 +29,12 @@ __all__ = [
     "Photo",
     "PostalAddress",
     "Profile",
+    "PushedRequest",
     "Recovery",
     "Registration",
     "Session",
     "ShippingAddress",
+    "Spent",
     "State",
     "User",
 ]

@@ -18,7 +18,7 @@ from chassis.rpc import Context
 from chassis.time import Clock, moment, timestamp
 from services.identity import sessions, users
 from services.identity.models import Algorithm, Authorization, Client, Profile, Session
-from services.identity.oauth import asks, authorizations, claims, clients, logout
+from services.identity.oauth import asks, authorizations, claims, clients, logout, programs
 from services.identity.oauth.asks import Ask, Person, Refused
 from services.identity.oauth.codes import CODE, Codes
 from services.identity.oauth.protocol import ProtocolError, invalid, single
@@ -149,8 +149,11 @@ class OAuth(OAuthServiceServicer):
             case "refresh_token":
                 shown = self.codes.read(parameters.get("refresh_token", ""))
                 found = await authorizations.refresh(session, client, shown, now=now)
+            case "client_credentials":
+                return programs.grant(client, parameters, self.signer, "", now=now)
             case _:
-                return ProtocolError("unsupported_grant_type", "Taken are authorization_code and refresh_token.")
+                taken = "authorization_code, refresh_token and client_credentials"
+                return ProtocolError("unsupported_grant_type", f"Taken are {taken}.")
         if isinstance(found, ProtocolError):
             return found
         said = self.tokens(found)
@@ -175,10 +178,12 @@ class OAuth(OAuthServiceServicer):
             return clients.unproven(authorization)
         if "token" not in parameters:
             return invalid("Send token.")
+        said = self.signer.claims(parameters["token"], now=self.clock())  # None: it is a refresh token
+        if said is not None and programs.is_own(said):
+            return await programs.introspected(session, client, said, self.signer.issuer)
         found = await self.meant(session, parameters["token"])
         if found is None or found.client_id != client.id:
             return {"active": False}
-        said = self.signer.claims(parameters["token"], now=self.clock())  # None: it is a refresh token
         return {
             "active": True,
             "scope": " ".join(found.scopes),
@@ -192,6 +197,10 @@ class OAuth(OAuthServiceServicer):
         client = await clients.proven(session, parameters, authorization)
         if "token" not in parameters:
             return invalid("Send token.")
+        said = self.signer.claims(parameters["token"], now=self.clock())
+        if said is not None and programs.is_own(said):
+            await programs.give_up(session, client, said, now=self.clock())
+            return None
         found = await self.meant(session, parameters["token"])
         if found is not None and found.client_id == client.id:
             await authorizations.end(session, found.user_id, found.id, now=self.clock())
@@ -240,7 +249,7 @@ class OAuth(OAuthServiceServicer):
     async def UpdateClient(self, request: pb.UpdateClientRequest, context: Context) -> pb.Client:
         wanted = client_of(request.client)
         async with self.sessions.begin() as session:
-            return client_message(await clients.put(session, wanted, etag=request.client.etag))
+            return client_message(await clients.put(session, wanted, etag=request.client.etag, now=self.clock()))
 
     async def DeleteClient(self, request: pb.DeleteClientRequest, context: Context) -> Empty:
         async with self.sessions.begin() as session:
@@ -251,7 +260,7 @@ class OAuth(OAuthServiceServicer):
         self, request: pb.ResetClientSecretRequest, context: Context
     ) -> pb.ResetClientSecretResponse:
         async with self.sessions.begin() as session:
-            secret = await clients.reset_secret(session, parse(CLIENT, request.name))
+            secret = await clients.reset_secret(session, parse(CLIENT, request.name), now=self.clock())
         return pb.ResetClientSecretResponse(client_secret=secret)
 
     # What people let clients do

@@ -39,6 +39,10 @@ class Client(_message.Message):
         """A program in a browser or on a device: keeps no secret, must use PKCE, its refresh tokens rotate."""
         CONFORMANCE: Client._Profile.ValueType  # 3
         """As WEB, and PKCE is left to it: what the certification of OpenID providers asks for."""
+        SERVICE: Client._Profile.ValueType  # 4
+        """A program that acts for itself: no person signs in to it, and it has no address to send browsers to
+        (RFC 6749, 4.4).
+        """
 
     class Profile(_Profile, metaclass=_ProfileEnumTypeWrapper):
         """What kind of program it is decides how it proves itself and what it may do."""
@@ -50,6 +54,10 @@ class Client(_message.Message):
     """A program in a browser or on a device: keeps no secret, must use PKCE, its refresh tokens rotate."""
     CONFORMANCE: Client.Profile.ValueType  # 3
     """As WEB, and PKCE is left to it: what the certification of OpenID providers asks for."""
+    SERVICE: Client.Profile.ValueType  # 4
+    """A program that acts for itself: no person signs in to it, and it has no address to send browsers to
+    (RFC 6749, 4.4).
+    """
 
     class _Algorithm:
         ValueType = _typing.NewType("ValueType", _builtins.int)
