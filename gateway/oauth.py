@@ -271,12 +271,12 @@ class OAuth:
             "scopes_supported": list(SCOPES),
             "response_types_supported": ["code"],
             "response_modes_supported": ["query", "form_post"],
-            "grant_types_supported": ["authorization_code", "refresh_token"],
+            "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256", "Ed25519"],
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-            "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-            "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+            **proving("token", *PROVING, "none"),
+            **proving("introspection", *PROVING),
+            **proving("revocation", *PROVING, "none"),
             "code_challenge_methods_supported": ["S256"],
             "prompt_values_supported": ["none", "login", "consent", "select_account"],
             "claims_supported": CLAIMS,
@@ -289,6 +289,16 @@ class OAuth:
 
 
 NO_REFERRER = (b"referrer-policy", b"no-referrer")
+PROVING = ("private_key_jwt", "client_secret_basic", "client_secret_post")
+SIGNED_WITH = ["ES256", "PS256", "Ed25519", "EdDSA"]  # by programs, whatever it is that they sign
+
+
+def proving(endpoint: str, *ways: str) -> Mapping[str, Sequence[str]]:
+    """How programs prove themselves at an endpoint (RFC 8414, 2)."""
+    return {
+        f"{endpoint}_endpoint_auth_methods_supported": ways,
+        f"{endpoint}_endpoint_auth_signing_alg_values_supported": SIGNED_WITH,
+    }
 
 
 def gone_on(uri: str) -> Response:

@@ -16,7 +16,7 @@ from chassis.etags import check_etag
 from chassis.refusal import Violation
 from services.identity import opaque
 from services.identity.models import Authorization, Client, Profile
-from services.identity.oauth import authorizations, programs
+from services.identity.oauth import assertions, authorizations, keys, once, programs
 from services.identity.oauth.asks import is_loopback
 from services.identity.oauth.programs import Reason
 from services.identity.oauth.protocol import ProtocolError
@@ -26,6 +26,7 @@ BASIC = "Basic "
 OF_PEOPLE = frozenset({"openid", "profile", "email", "address", "offline_access"})
 FIELDS = (
     "title", "profile", "redirect_uris", "post_logout_redirect_uris", "scopes", "first_party", "id_token_algorithm",
+    "keys", "pushes", "binds",
 )  # fmt: skip
 
 
@@ -57,7 +58,7 @@ async def put(session: AsyncSession, wanted: Client, *, etag: str, now: datetime
         await programs.end(session, client, Reason.CLIENT_NARROWED, now=now)
     for field, value in said.items():
         setattr(client, field, value)
-    if client.profile is Profile.PUBLIC:
+    if client.profile is Profile.PUBLIC or client.keys:
         client.secret_hash = None
     client.version += 1
     await session.flush()
@@ -66,7 +67,9 @@ async def put(session: AsyncSession, wanted: Client, *, etag: str, now: datetime
 
 def is_narrower(wanted: Client, client: Client) -> bool:
     """Whether tokens that it got for itself so far could say more than it may get from now on."""
-    return wanted.profile is not client.profile or not set(client.scopes) <= set(wanted.scopes)
+    is_less_proven = bool(client.secret_hash and wanted.keys) or any(one not in wanted.keys for one in client.keys)
+    is_less = not set(client.scopes) <= set(wanted.scopes) or (wanted.binds and not client.binds)
+    return is_less or is_less_proven or wanted.profile is not client.profile
 
 
 def check(client: Client) -> None:
@@ -78,6 +81,7 @@ def check(client: Client) -> None:
         if (why := unsafe(uri))
     ]
     wrong += [Violation(f"client.{field}", "CLIENT_UNSAFE", why) for field, why in strange(client)]
+    wrong += [Violation(f"client.keys[{place}]", "CLIENT_UNSAFE", why) for place, why in keys.wrong(client.keys)]
     if wrong:
         raise ClientUnsafe("Mend the fields listed.", violations=wrong)
 
@@ -86,6 +90,8 @@ def strange(client: Client) -> Iterator[tuple[str, str]]:
     """Fields that do not go with what kind of program it is, and why."""
     if client.id == STORE:
         yield "name", "That is what tokens of the store's own front end say, which need no scope."
+    if client.profile is Profile.PUBLIC and client.keys:
+        yield "keys", "Whoever has this program has its keys."
     if client.profile is not Profile.SERVICE:
         if not client.redirect_uris:
             yield "redirect_uris", "This needs an address to send browsers to."
@@ -135,6 +141,9 @@ async def reset_secret(session: AsyncSession, id: str, *, now: datetime) -> str:
     if client.profile is Profile.PUBLIC:
         why = Violation("name", "CLIENT_UNSAFE", "Whoever has this program has its secret.")
         raise ClientUnsafe("A public client keeps no secret.", violations=[why])
+    if client.keys:
+        why = Violation("name", "CLIENT_UNSAFE", "A secret beside its keys would be the weaker way in.")
+        raise ClientUnsafe("A client that has keys has no secret.", violations=[why])
     await programs.end(session, client, Reason.SECRET_RESET, now=now)
     secret, client.secret_hash = opaque.make()
     client.version += 1
@@ -144,12 +153,16 @@ async def reset_secret(session: AsyncSession, id: str, *, now: datetime) -> str:
 # Who calls ------------------------------------------------------------------------------------------------------------
 
 
-async def proven(session: AsyncSession, parameters: Mapping[str, str], authorization: str) -> Client:
-    """The client that calls: by client_secret_basic, by client_secret_post, or, where it is public, by its name alone
-    (RFC 6749, 2.3)."""
+async def proven(
+    session: AsyncSession, parameters: Mapping[str, str], authorization: str, *, issuer: str, now: datetime
+) -> Client:
+    """The client that calls: by private_key_jwt where it has keys, else by client_secret_basic, by client_secret_post,
+    or, where it is public, by its name alone (RFC 6749, 2.3; RFC 7521, 4.2)."""
+    if "client_assertion" in parameters or "client_assertion_type" in parameters:
+        return await proven_by_key(session, parameters, authorization, issuer=issuer, now=now)
     name, secret = shown(parameters, authorization)
     client = await session.get(Client, name)
-    if client is None:
+    if client is None or client.keys:
         raise unproven(authorization)
     if client.profile is Profile.PUBLIC:
         if secret:
@@ -157,6 +170,27 @@ async def proven(session: AsyncSession, parameters: Mapping[str, str], authoriza
         return client
     if client.secret_hash is None or not hmac.compare_digest(client.secret_hash, opaque.hash_of(secret)):
         raise unproven(authorization)
+    return client
+
+
+async def proven_by_key(
+    session: AsyncSession, parameters: Mapping[str, str], authorization: str, *, issuer: str, now: datetime
+) -> Client:
+    if authorization or "client_secret" in parameters:
+        raise ProtocolError("invalid_request", "Prove the client in one way, not in two.")
+    assertion = parameters.get("client_assertion", "")
+    if parameters.get("client_assertion_type") != assertions.TYPE:
+        raise ProtocolError("invalid_request", f"The client_assertion_type is {assertions.TYPE}.")
+    try:
+        name = assertions.subject(assertion)
+        client = await session.get(Client, name)
+        if client is None or parameters.get("client_id", name) != name:
+            raise unproven("")
+        jti, end = assertions.check(client, assertion, issuer=issuer, now=now)
+        if not await once.spend(session, "assertion", client.id, jti, until=end):
+            raise assertions.Unproven("That client_assertion was used before.")
+    except assertions.Unproven as why:
+        raise ProtocolError("invalid_client", str(why), status=401) from None
     return client
 
 

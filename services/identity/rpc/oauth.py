@@ -7,6 +7,7 @@ from uuid import UUID
 import orjson
 from google.protobuf.empty_pb2 import Empty
 from rapport.identity.v1 import oauth_pb2 as pb
+from rapport.identity.v1.identity_pb2 import Jwk
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceServicer
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -127,21 +128,21 @@ class OAuth(OAuthServiceServicer):
         }[request.endpoint]
         try:
             parameters = single((one.name, one.value) for one in request.parameters)
-            async with self.sessions.begin() as session:
-                answer = await work(session, parameters, request.authorization)
         except ProtocolError as error:
-            answer = error
+            return told_as(error)
+        async with self.sessions.begin() as session:
+            try:
+                answer = await work(session, parameters, request.authorization)
+            except ProtocolError as error:  # what was shown by then was shown: it is not taken again
+                answer = error
         if isinstance(answer, ProtocolError):
-            told = {"error": answer.error, "error_description": answer.description} if answer.error else {}
-            return pb.CallEndpointResponse(
-                status=answer.status, body=orjson.dumps(told), www_authenticate=answer.challenge
-            )
+            return told_as(answer)
         return pb.CallEndpointResponse(status=200, body=b"" if answer is None else orjson.dumps(answer))
 
     async def token(self, session: AsyncSession, parameters: Parameters, authorization: str) -> Answer:
         if "grant_type" not in parameters:
             return invalid("Send grant_type.")
-        client, now = await clients.proven(session, parameters, authorization), self.clock()
+        client, now = await self.proven(session, parameters, authorization), self.clock()
         match parameters["grant_type"]:
             case "authorization_code":
                 shown = self.codes.read(parameters.get("code", ""))
@@ -162,6 +163,10 @@ class OAuth(OAuthServiceServicer):
             said["id_token"] = self.signer.id_token(told, client.id_token_algorithm)
         return said
 
+    async def proven(self, session: AsyncSession, parameters: Parameters, authorization: str) -> Client:
+        issuer = self.signer.issuer
+        return await clients.proven(session, parameters, authorization, issuer=issuer, now=self.clock())
+
     def tokens(self, found: Authorization) -> dict[str, Any]:
         access_token, life = self.signer.issue_to(found, now=self.clock())
         return {
@@ -173,7 +178,7 @@ class OAuth(OAuthServiceServicer):
         }
 
     async def introspection(self, session: AsyncSession, parameters: Parameters, authorization: str) -> Answer:
-        client = await clients.proven(session, parameters, authorization)
+        client = await self.proven(session, parameters, authorization)
         if client.profile is Profile.PUBLIC:
             return clients.unproven(authorization)
         if "token" not in parameters:
@@ -194,7 +199,7 @@ class OAuth(OAuthServiceServicer):
         }
 
     async def revocation(self, session: AsyncSession, parameters: Parameters, authorization: str) -> Answer:
-        client = await clients.proven(session, parameters, authorization)
+        client = await self.proven(session, parameters, authorization)
         if "token" not in parameters:
             return invalid("Send token.")
         said = self.signer.claims(parameters["token"], now=self.clock())
@@ -282,6 +287,11 @@ class OAuth(OAuthServiceServicer):
         return Empty()
 
 
+def told_as(error: ProtocolError) -> pb.CallEndpointResponse:
+    told = {"error": error.error, "error_description": error.description} if error.error else {}
+    return pb.CallEndpointResponse(status=error.status, body=orjson.dumps(told), www_authenticate=error.challenge)
+
+
 # In and out -----------------------------------------------------------------------------------------------------------
 
 
@@ -296,6 +306,9 @@ def client_of(said: pb.Client) -> Client:
         scopes=list(dict.fromkeys(said.scopes)),
         first_party=said.first_party,
         id_token_algorithm=Algorithm(signed),
+        keys=[{field.name: value for field, value in one.ListFields()} for one in said.keys],
+        pushes=said.require_pushed_authorization_requests,
+        binds=said.dpop_bound_access_tokens,
         version=1,
     )
 
@@ -311,6 +324,9 @@ def client_message(client: Client) -> pb.Client:
         first_party=client.first_party,
         id_token_algorithm=pb.Client.Algorithm.Value(client.id_token_algorithm),
         has_secret=client.secret_hash is not None,
+        keys=[Jwk(**one) for one in client.keys],
+        require_pushed_authorization_requests=client.pushes,
+        dpop_bound_access_tokens=client.binds,
         etag=etag_of(client.version, client.id),
     )
 

@@ -1,0 +1,61 @@
+"""Public keys that programs show us or registered: what is taken for one, and which algorithm goes with which.
+
+P-256 with ES256, RSA with PS256, Ed25519 with itself (FAPI 2.0, 5.4): each key has its algorithms, whatever a token's
+header says (RFC 8725, 3.1).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+Key: TypeAlias = ECKey | RSAKey | OKPKey
+# EdDSA is what Ed25519 was called before RFC 9864, and is by most libraries.
+ALGORITHMS: Mapping[str, Sequence[str]] = {"EC": ("ES256",), "RSA": ("PS256",), "OKP": ("Ed25519", "EdDSA")}
+TAKEN = [one for algorithms in ALGORITHMS.values() for one in algorithms]
+CURVES = {"EC": "P-256", "OKP": "Ed25519"}
+KINDS: Mapping[str, type[Key]] = {"EC": ECKey, "RSA": RSAKey, "OKP": OKPKey}
+PARTS = {"EC": ("kty", "crv", "x", "y"), "RSA": ("kty", "n", "e"), "OKP": ("kty", "crv", "x")}
+BITS = range(2_048, 4_097)  # of an RSA key: shorter ones can be broken, longer ones keep us busy
+
+
+class Unfit(Exception):  # noqa: N818 - says what is the matter with a key
+    """That is no key that we take. Its text is for the developer."""
+
+
+def read(said: Mapping[str, Any]) -> Key:
+    """The key in a JWK (RFC 7517), of which only the public parts are read."""
+    kind = said.get("kty")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise Unfit("The kty is one of EC, RSA and OKP.")
+    if "d" in said:
+        raise Unfit("That is a private key. Whoever was sent it has it: make another, and send its public parts.")
+    parts = {name: said.get(name) for name in PARTS[kind]}
+    if not all(isinstance(value, str) and value for value in parts.values()):
+        raise Unfit(f"A key of that kty has {', '.join(parts)}.")
+    if kind in CURVES and parts["crv"] != CURVES[kind]:
+        raise Unfit(f"Of {kind} keys, those of {CURVES[kind]} are taken.")
+    try:
+        key = KINDS[kind].import_key(parts)  # type: ignore[arg-type]
+        key.public_key  # noqa: B018 - read now, so that a broken one is missed at once
+    except (JoseError, ValueError, TypeError):
+        raise Unfit("That key cannot be read.") from None
+    if isinstance(key, RSAKey) and key.public_key.key_size not in BITS:
+        raise Unfit(f"An RSA key has {BITS.start} to {BITS.stop - 1} bits.")
+    return key
+
+
+def wrong(keys: Sequence[Mapping[str, str]]) -> Iterator[tuple[int, str]]:
+    """Which keys of a client cannot be registered, and why."""
+    for place, said in enumerate(keys):
+        try:
+            read(said)
+        except Unfit as unfit:
+            yield place, str(unfit)
+            continue
+        if not said.get("kid") or said["kid"] in [one.get("kid") for one in keys[:place]]:
+            yield place, "A key has a kid of its own."
+        fit = ALGORITHMS[said["kty"]]
+        if said.get("use", "sig") != "sig" or said.get("alg", fit[0]) not in fit:
+            yield place, f"A key of that kty signs with {fit[0]}."
