@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 ROLES = frozenset({"agent", "privacy_officer", "admin"})
 SERVICES = frozenset({"identity", "support", "privacy", "loyalty", "gateway", "shop", "operator"})
 SHA256 = re.compile("[0-9a-f]{64}")
+GATEWAY = "services/gateway"
 STORE = "store"  # the client_id of the store's own front end, whose tokens need no scope
 # What infrastructure asks of every process.
 ALWAYS_OPEN = frozenset(
@@ -60,6 +61,7 @@ class Caller:
     auth_time: datetime | None = None
     client: str = ""
     token: str = ""  # clients/{client}/tokens/{token} of a program, which may end one by itself
+    is_bound: bool = False  # to a key: it is good only where the gateway saw that its holder has the key (RFC 9449)
 
     @property
     def user(self) -> UUID | None:
@@ -91,6 +93,8 @@ class Gate:
         proof = metadata.get("x-rapport-service")
         if isinstance(proof, str):
             peer = self.peers.prove(proof)
+        if holder is not None and holder.is_bound and (peer is None or peer.name != GATEWAY):
+            raise TokenInvalid("That token is bound to a key, which was not shown.")
         who = holder or peer or ANYBODY
         present.set(who)
         policy = self.policies.get(method)

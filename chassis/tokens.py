@@ -28,7 +28,7 @@ AUDIENCE = "rapport"
 ALGORITHM = "Ed25519"  # RFC 9864's name for what was EdDSA on that curve
 LIFE = timedelta(minutes=5)  # at most
 SKEW = timedelta(seconds=30)  # between the clocks of two machines
-BEARER = "Bearer "
+BEARER, DPOP = "Bearer ", "DPoP "  # the latter for a token that is bound to a key (RFC 9449, 7.1)
 
 Keys = Callable[[], Awaitable[Sequence[Jwk]]]
 log = structlog.get_logger()
@@ -119,7 +119,7 @@ class Tokens:
 
     async def check(self, shown: str) -> Caller:
         """Whose the token is, from its signature and claims, or a refusal."""
-        if not shown.startswith(BEARER):
+        if not shown.startswith((BEARER, DPOP)):
             raise TokenInvalid("Send the token as `Bearer <token>`.")
         if self.keyring.is_old():
             await self.keyring.refresh()
@@ -134,6 +134,8 @@ class Tokens:
             except UnknownKey:
                 raise TokenInvalid("That token is not ours.") from None
         who, end = read(claims, self.clock(), self.issuer)
+        if who.is_bound != shown.startswith(DPOP):
+            raise TokenInvalid("A token that is bound to a key is sent as `DPoP <token>`, and no other is.")
         self.checked[shown] = who, end
         if len(self.checked) > self.most:
             self.checked.popitem(last=False)
@@ -141,7 +143,7 @@ class Tokens:
 
     def claims(self, shown: str) -> dict[str, Any]:
         try:
-            return jwt.decode(shown.removeprefix(BEARER), self.keyring.find, algorithms=[ALGORITHM]).claims
+            return jwt.decode(shown.partition(" ")[2], self.keyring.find, algorithms=[ALGORITHM]).claims
         except (JoseError, ValueError, TypeError):
             raise TokenInvalid("That token is not ours.") from None
 
@@ -172,6 +174,7 @@ def person(claims: dict[str, Any]) -> Caller:
         scopes=frozenset(str(claims["scope"]).split()),
         auth_time=datetime.fromtimestamp(claims["auth_time"], UTC),
         client=str(claims["client_id"]),
+        is_bound="cnf" in claims,
     )
 
 
@@ -187,4 +190,5 @@ def program(claims: dict[str, Any]) -> Caller:
         scopes=frozenset(str(claims["scope"]).split()),
         client=client,
         token=f"clients/{client}/tokens/{UUID(claims['jti'])}",
+        is_bound="cnf" in claims,
     )

@@ -10,9 +10,10 @@ from rapport.annotations.v1.event_pb2 import event as event_option
 from rapport.commerce.v1 import commerce_pb2
 from rapport.commerce.v1 import events_pb2 as commerce_events
 from rapport.identity.v1 import events_pb2 as identity_events
-from rapport.identity.v1 import identity_pb2, oauth_pb2
+from rapport.identity.v1 import identity_pb2, oauth_pb2, proofs_pb2
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
+from rapport.identity.v1.proofs_pb2_grpc import ProofServiceStub
 from rapport.loyalty.v1 import events_pb2 as loyalty_events
 from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2, rewards_pb2
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
@@ -41,7 +42,7 @@ from gateway.transcoder import Backend, ways
 
 EVENTS = (commerce_events, identity_events, loyalty_events, privacy_events, support_events)
 CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
-    "identity": (identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR),
+    "identity": (identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, proofs_pb2.DESCRIPTOR),
     "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR),
     "privacy": (privacy_pb2.DESCRIPTOR,),
     "loyalty": (
@@ -69,7 +70,7 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
         stack.push_async_callback(end, following)
 
         codec, identity = Codec(), IdentityServiceStub(channels["identity"])
-        sessions = Sessions(identity, clock, revoked, settings.origin)
+        sessions = Sessions(identity, ProofServiceStub(channels["identity"]), clock, revoked, settings.origin)
         backends = [Backend(CONTRACTS[name], channels[name]) for name in CONTRACTS]
         carried = list(ways(backends, sessions, codec, settings.patience_seconds))
         browser = Browser(identity, sessions, codec)

@@ -3,7 +3,7 @@ people sign in and consent on, without scripts, and what the protocol says of he
 
 GET, POST /oauth/authorize    POST /oauth/sign-in    POST /oauth/consent    the browser's way
 GET, POST /oauth/end-session    POST /oauth/sign-out    the browser's way out
-POST /oauth/token    POST /oauth/introspect    POST /oauth/revoke    GET, POST /oauth/userinfo    what clients call
+POST /oauth/token, /oauth/par, /oauth/introspect, /oauth/revoke    GET, POST /oauth/userinfo    what clients call
 GET /oauth/jwks    GET /.well-known/openid-configuration, oauth-authorization-server    what they read
 """
 
@@ -33,6 +33,7 @@ JSON: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no
 READABLE: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"public, max-age=300")]
 CALLED = {
     "token": oauth_pb2.CallEndpointRequest.TOKEN,
+    "par": oauth_pb2.CallEndpointRequest.PUSHED_AUTHORIZATION,
     "introspect": oauth_pb2.CallEndpointRequest.INTROSPECTION,
     "revoke": oauth_pb2.CallEndpointRequest.REVOCATION,
     "userinfo": oauth_pb2.CallEndpointRequest.USERINFO,
@@ -109,11 +110,11 @@ class OAuth:
                 return self.sent_on(answer.redirect)
             case "sign_in":
                 shown: dict[str, Any] = {"client": answer.sign_in.client_title, "email": answer.sign_in.login_hint}
-                return self.form(request, "oauth_sign_in.html", asked, since, shown)
+                return self.form(request, "oauth_sign_in.html", asked, since, shown, to=answer.redirect_uri)
             case "consent":
                 scopes = [SCOPES.get(one, one) for one in answer.consent.scopes]
                 shown = {"client": answer.consent.client_title, "email": answer.consent.email, "scopes": scopes}
-                return self.form(request, "oauth_consent.html", asked, since, shown)
+                return self.form(request, "oauth_consent.html", asked, since, shown, to=answer.redirect_uri)
         return self.problem(answer.problem.error, answer.problem.error_description)
 
     async def sign_in(self, request: Request, _: Captured) -> Response:
@@ -129,7 +130,8 @@ class OAuth:
             if error.code() not in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT):
                 return self.failed(error)
             shown = {"client": fields.get("client", ""), "email": said.email, "wrong": True}
-            return self.form(request, "oauth_sign_in.html", asked, since, shown, status=401)
+            to = fields.get("to", "")
+            return self.form(request, "oauth_sign_in.html", asked, since, shown, status=401, to=to)
         response = await self.go_on(request, asked, made.secret, since=since)
         response.headers += cookies(made.secret)
         return response
@@ -196,13 +198,15 @@ class OAuth:
         shown: Mapping[str, Any],
         *,
         status: int = 200,
+        to: str = "",
     ) -> Response:
-        """A page with a form that goes on with the request, as it was asked."""
+        """A page with a form that goes on with the request, as it was asked, and in the end leads to that address."""
         cookie = request.cookie(FORM_COOKIE) or secrets.token_urlsafe(24)
         began = since or self.sessions.clock()
         hidden = {"request": urlencode(asked), "asked": str(int(began.timestamp())), "form_token": token_of(cookie)}
-        said = dict(asked)
-        target = origin_of(said.get("redirect_uri") or said.get("post_logout_redirect_uri", ""))
+        target = origin_of(to or dict(asked).get("post_logout_redirect_uri", ""))
+        if to:
+            hidden["to"] = target
         response = self.page(template, status, target=target, hidden=hidden, **shown)
         response.headers.append((b"set-cookie", SET_FORM.format(FORM_COOKIE, cookie).encode()))
         return response
@@ -234,7 +238,11 @@ class OAuth:
         async def answer(request: Request, _: Captured) -> Response:
             fields = await request.form() if request.method == "POST" else []
             wanted = oauth_pb2.CallEndpointRequest(
-                endpoint=CALLED[name], parameters=parameters(fields), authorization=request.header(b"authorization")
+                endpoint=CALLED[name],
+                parameters=parameters(fields),
+                authorization=request.header(b"authorization"),
+                proof=request.every(b"dpop"),
+                method=request.method,
             )
             try:
                 told = await self.oauth.CallEndpoint(wanted)
@@ -267,6 +275,8 @@ class OAuth:
             "userinfo_endpoint": f"{self.issuer}/oauth/userinfo",
             "introspection_endpoint": f"{self.issuer}/oauth/introspect",
             "revocation_endpoint": f"{self.issuer}/oauth/revoke",
+            "pushed_authorization_request_endpoint": f"{self.issuer}/oauth/par",
+            "require_pushed_authorization_requests": False,
             "jwks_uri": f"{self.issuer}/oauth/jwks",
             "scopes_supported": list(SCOPES),
             "response_types_supported": ["code"],
@@ -277,6 +287,7 @@ class OAuth:
             **proving("token", *PROVING, "none"),
             **proving("introspection", *PROVING),
             **proving("revocation", *PROVING, "none"),
+            "dpop_signing_alg_values_supported": SIGNED_WITH,
             "code_challenge_methods_supported": ["S256"],
             "prompt_values_supported": ["none", "login", "consent", "select_account"],
             "claims_supported": CLAIMS,

@@ -17,6 +17,7 @@ TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 SKEW = timedelta(seconds=10)  # between the client's clock and ours (FAPI 2.0, 5.3.2.1)
 LONGEST = timedelta(hours=1)  # an assertion's life; for so long it is known that it was shown
 LONGEST_JTI = 256
+UNSIGNED = "The client_assertion is not signed with a key that its client registered, or not as we take it."
 
 
 class Unproven(Exception):  # noqa: N818 - says that something is not shown
@@ -30,7 +31,7 @@ def subject(assertion: str) -> str:
     except (JoseError, ValueError, TypeError):
         raise Unproven("The client_assertion is no signed JWT.") from None
     name = said.get("sub") if isinstance(said, dict) else None
-    if not isinstance(name, str):
+    if not isinstance(name, str) or "\0" in name:
         raise Unproven("The client_assertion names no client in sub.")
     return name
 
@@ -60,11 +61,11 @@ def signed(client: Client, assertion: str) -> Mapping[str, Any]:
         header = jws.extract_compact(assertion.encode()).headers()
         named = [one for one in client.keys if header.get("kid", one["kid"]) == one["kid"]]
         if len(named) != 1 or "crit" in header:
-            raise Unproven("The kid of the client_assertion is that of a registered key.")
+            raise Unproven(UNSIGNED)
         key = keys.read(named[0])
         return jwt.decode(assertion, key, algorithms=list(keys.ALGORITHMS[named[0]["kty"]])).claims
     except (JoseError, ValueError, TypeError, keys.Unfit):
-        raise Unproven("The client_assertion is not signed with a registered key, or not as we take it.") from None
+        raise Unproven(UNSIGNED) from None
 
 
 def moment_of(said: Mapping[str, Any], name: str) -> float | None:

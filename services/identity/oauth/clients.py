@@ -185,7 +185,7 @@ async def proven_by_key(
         name = assertions.subject(assertion)
         client = await session.get(Client, name)
         if client is None or parameters.get("client_id", name) != name:
-            raise unproven("")
+            raise assertions.Unproven(assertions.UNSIGNED)
         jti, end = assertions.check(client, assertion, issuer=issuer, now=now)
         if not await once.spend(session, "assertion", client.id, jti, until=end):
             raise assertions.Unproven("That client_assertion was used before.")
