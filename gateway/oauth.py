@@ -267,6 +267,7 @@ class OAuth:
 
     async def discovery(self, _: Request, __: Captured) -> Response:
         """OpenID Connect Discovery, 3; RFC 8414, 2. All of it hangs on the one public address, on no Host header."""
+        published = await self.identity.GetJwks(identity_pb2.GetJwksRequest())
         said = {
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/oauth/authorize",
@@ -283,7 +284,7 @@ class OAuth:
             "response_modes_supported": ["query", "form_post"],
             "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
             "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["RS256", "Ed25519"],
+            "id_token_signing_alg_values_supported": sorted({key.alg for key in published.keys}),
             **proving("token", *PROVING, "none"),
             **proving("introspection", *PROVING),
             **proving("revocation", *PROVING, "none"),

@@ -2,7 +2,8 @@
 client who signed in.
 
 RAPPORT_SIGNING_KEY_FILE holds Ed25519 keys in PEM, one after another: the first signs, all are published.
-RAPPORT_ID_TOKEN_KEY_FILE holds RSA keys likewise, for the ID tokens of clients that know nothing newer. To rotate,
+RAPPORT_ID_TOKEN_KEY_FILE holds RSA keys likewise, for the ID tokens of clients that know nothing newer, and may hold
+P-256 keys, for those that want ES256: of each kind the first signs. To rotate,
 append the new key; once every service has had five minutes to fetch it, put it first; once tokens of the old one have
 ended, remove that.
 """
@@ -15,7 +16,7 @@ from uuid import uuid4
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import OKPKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
 
 from chassis.access import STORE
 from chassis.settings import SettingsError
@@ -24,7 +25,9 @@ from services.identity.models import Algorithm, Authorization, Client, Session
 
 BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 TYPE = "at+jwt"  # so that no other token of ours is taken for one (RFC 9068, 2.1)
-RSA_NEEDED = "RAPPORT_ID_TOKEN_KEY_FILE has to hold RSA keys in PEM, the first of them private."
+OTHERS_NEEDED = (
+    "RAPPORT_ID_TOKEN_KEY_FILE has to hold RSA keys in PEM, and may hold P-256 keys, the first of each kind private."
+)
 NEEDED = "RAPPORT_SIGNING_KEY_FILE has to hold Ed25519 keys in PEM, the first of them private."
 
 
@@ -32,7 +35,8 @@ class Signer:
     """Writes tokens, and says by which keys they are checked."""
 
     def __init__(self, pem: str, id_token_pem: str, *, issuer: str) -> None:
-        self.keys, self.rsa_keys, self.issuer = read(pem), read_rsa(id_token_pem), issuer
+        self.keys, self.issuer = read(pem), issuer
+        self.rsa_keys, self.ec_keys = read_others(id_token_pem)
         self.key = self.keys[0]
 
     def issue(self, session: Session, roles: Sequence[str], *, now: datetime) -> tuple[str, datetime]:
@@ -80,8 +84,12 @@ class Signer:
         """Signed as the client was registered to read it (OpenID Connect Core, 15.1)."""
         if algorithm is Algorithm.ED25519:
             return jwt.encode({"alg": ALGORITHM, "kid": self.key.kid}, claims, self.key, algorithms=[ALGORITHM])
-        key = self.rsa_keys[0]
-        return jwt.encode({"alg": "RS256", "kid": key.kid}, claims, key, algorithms=["RS256"])
+        key = self.ec_keys[0] if algorithm is Algorithm.ES256 else self.rsa_keys[0]
+        return jwt.encode({"alg": algorithm.value, "kid": key.kid}, claims, key, algorithms=[algorithm.value])
+
+    def can_sign(self, algorithm: Algorithm) -> bool:
+        """Whether there is a key for ID tokens of that kind."""
+        return algorithm is not Algorithm.ES256 or bool(self.ec_keys)
 
     def claims(self, access_token: str, *, now: datetime) -> dict[str, Any] | None:
         """What an access token of ours says, as long as it lives; None for any other text."""
@@ -92,10 +100,10 @@ class Signer:
 
     def hinted(self, id_token: str) -> dict[str, Any] | None:
         """What an ID token of ours says, however old it is; None for any other text."""
-        found = self.ours(id_token, [*self.keys, *self.rsa_keys], ALGORITHM, "RS256")
+        found = self.ours(id_token, [*self.keys, *self.rsa_keys, *self.ec_keys], ALGORITHM, "RS256", "ES256")
         return found.claims if found is not None and found.header.get("typ") != TYPE else None
 
-    def ours(self, token: str, keys: Sequence[OKPKey | RSAKey], *algorithms: str) -> jwt.Token | None:
+    def ours(self, token: str, keys: Sequence[OKPKey | RSAKey | ECKey], *algorithms: str) -> jwt.Token | None:
         """The token, where one of these keys signed it and we are its issuer."""
         known = {key.kid: key for key in keys}
         try:
@@ -109,6 +117,7 @@ class Signer:
         return [
             *(public(key, ("crv", "x"), ALGORITHM) for key in self.keys),
             *(public(key, ("n", "e"), "RS256") for key in self.rsa_keys),
+            *(public(key, ("crv", "x", "y"), "ES256") for key in self.ec_keys),
         ]
 
 
@@ -117,7 +126,7 @@ def bound(thumbprint: str) -> dict[str, Any]:
     return {"cnf": {"jkt": thumbprint}} if thumbprint else {}
 
 
-def public(key: OKPKey | RSAKey, parts: tuple[str, str], algorithm: str) -> dict[str, str]:
+def public(key: OKPKey | RSAKey | ECKey, parts: tuple[str, ...], algorithm: str) -> dict[str, str]:
     said = key.as_dict(private=False)
     wanted = ("kty", *parts, "kid")
     return {name: str(said[name]) for name in wanted} | {"use": "sig", "alg": algorithm}
@@ -138,15 +147,21 @@ def named(pem: str) -> OKPKey:
     return OKPKey.import_key(pem, {"kid": OKPKey.import_key(pem).thumbprint()})
 
 
-def read_rsa(pem: str) -> list[RSAKey]:
-    """The RSA keys in a file, each named by its own thumbprint (RFC 7638)."""
+def read_others(pem: str) -> tuple[list[RSAKey], list[ECKey]]:
+    """The RSA keys in a file, and its P-256 keys, each named by its own thumbprint (RFC 7638)."""
+    rsa: list[RSAKey] = []
+    ec: list[ECKey] = []
     try:
-        keys = [
-            RSAKey.import_key(block[0], {"kid": RSAKey.import_key(block[0]).thumbprint()})
-            for block in BLOCK.finditer(pem)
-        ]
+        for block in BLOCK.finditer(pem):
+            key = import_key(block[0], {"kid": import_key(block[0]).thumbprint()})
+            if isinstance(key, RSAKey):
+                rsa.append(key)
+            elif isinstance(key, ECKey) and key.curve_name == "P-256":
+                ec.append(key)
+            else:
+                raise SettingsError(OTHERS_NEEDED)
     except (JoseError, ValueError, TypeError):
-        raise SettingsError(RSA_NEEDED) from None
-    if not keys or not keys[0].is_private:
-        raise SettingsError(RSA_NEEDED)
-    return keys
+        raise SettingsError(OTHERS_NEEDED) from None
+    if not rsa or not all(keys[0].is_private for keys in (rsa, ec) if keys):
+        raise SettingsError(OTHERS_NEEDED)
+    return rsa, ec

@@ -25,6 +25,7 @@ NOT_OVER_HTTP = {
     "rapport.identity.v1.OAuthService.Authorize": ["gateway"],
     "rapport.identity.v1.OAuthService.CallEndpoint": ["gateway"],
     "rapport.identity.v1.OAuthService.EndSession": ["gateway"],
+    "rapport.identity.v1.ProofService.CheckProof": ["gateway"],
     "rapport.loyalty.v1.FinanceService.ImportBalances": ["operator"],
     "rapport.loyalty.v1.LedgerService.BatchPost": ["shop", "operator"],
     "rapport.loyalty.v1.LedgerService.StreamPost": ["shop", "operator"],

@@ -127,8 +127,9 @@ def answers(challenge: str, verifier: str) -> bool:
 async def refresh(
     session: AsyncSession, client: Client, shown: Shown | None, thumbprint: str = "", *, now: datetime
 ) -> Authorization | ProtocolError:
-    """The authorization of a refresh token. A public client's needs the key that it is bound to, and is used once, and the one after it is given again as long
-    as that was not used either and the answer may have been lost; whoever shows an older one ends it all."""
+    """The authorization of a refresh token. A public client's needs the key that it is bound to, and is used once; the
+    one after it is given again as long as that was not used either and the answer may have been lost; whoever shows an
+    older one ends it all."""
     if shown is None or shown.generation == CODE:
         return WORN
     found = await held(session, shown.authorization)

@@ -1,5 +1,5 @@
-"""Proofs of possession (DPoP, RFC 9449): a program signs each of its requests, so that a token bound to its key is of no
-use to who only has the token.
+"""Proofs of possession (DPoP, RFC 9449): a program signs each of its requests, so that a token bound to its key is of
+no use to who only has the token.
 """
 
 import hashlib

@@ -28,6 +28,7 @@ BESIDE = frozenset({"client_id", "request_uri"})
 # What proves the client, and is no part of what it asks.
 PROOFS = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
 NONCE = bytes(12)  # each key seals once
+LARGEST = 8_192  # bytes of a request: anybody may push one in the name of a public client
 BATCH = 1_000
 Parameters = Mapping[str, str]
 
@@ -36,15 +37,18 @@ async def push(session: AsyncSession, client: Client, parameters: Parameters, *,
     """The request_uri that stands for these parameters, for this client's requests alone."""
     secret = secrets.token_urlsafe(32)
     asked = {name: value for name, value in parameters.items() if name not in PROOFS} | {"client_id": client.id}
-    sealed = AESGCM(key_of(secret)).encrypt(NONCE, orjson.dumps(asked), client.id.encode())
+    said = orjson.dumps(asked)
+    if len(said) > LARGEST:
+        raise invalid(f"The request is longer than {LARGEST} bytes.")
+    sealed = AESGCM(key_of(secret)).encrypt(NONCE, said, client.id.encode())
     digest = opaque.hash_of(secret)
     session.add(PushedRequest(digest=digest, client_id=client.id, sealed=sealed, expire_time=now + LIFE))
     return PREFIX + secret
 
 
 async def unfold(session: AsyncSession, client: Client, parameters: Parameters, *, now: datetime) -> Parameters:
-    """What is really asked: the parameters themselves, or those that their request_uri stands for. Until the transaction
-    ends nobody else has that request."""
+    """What is really asked: the parameters themselves, or those that their request_uri stands for. Until the
+    transaction ends nobody else has that request."""
     uri = parameters.get("request_uri", "")
     if not uri:
         if client.pushes:

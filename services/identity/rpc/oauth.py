@@ -16,6 +16,7 @@ from chassis.database import Sessions
 from chassis.etags import etag_of
 from chassis.names import parse
 from chassis.pages import Pages
+from chassis.refusal import InvalidField, Violation
 from chassis.rpc import Context
 from chassis.time import Clock, moment, timestamp
 from services.identity import sessions, users
@@ -316,6 +317,9 @@ class OAuth(OAuthServiceServicer):
 
     async def UpdateClient(self, request: pb.UpdateClientRequest, context: Context) -> pb.Client:
         wanted = client_of(request.client)
+        if not self.signer.can_sign(wanted.id_token_algorithm):
+            why = Violation("client.id_token_algorithm", "KEY_MISSING", "The operator has given no key for that.")
+            raise InvalidField("Mend the fields listed.", violations=[why])
         async with self.sessions.begin() as session:
             return client_message(await clients.put(session, wanted, etag=request.client.etag, now=self.clock()))
 
