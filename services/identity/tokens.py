@@ -153,7 +153,7 @@ def read_others(pem: str) -> tuple[list[RSAKey], list[ECKey]]:
     ec: list[ECKey] = []
     try:
         for block in BLOCK.finditer(pem):
-            key = import_key(block[0], {"kid": import_key(block[0]).thumbprint()})
+            key = import_key(block[0], None, {"kid": import_key(block[0]).thumbprint()})
             if isinstance(key, RSAKey):
                 rsa.append(key)
             elif isinstance(key, ECKey) and key.curve_name == "P-256":
