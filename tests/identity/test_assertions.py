@@ -163,9 +163,8 @@ async def test_who_has_keys_has_no_other_way_in(robot: Provider) -> None:
     for said in ({"client_secret": "x"}, {"client_assertion_type": "x"}):
         assert (await shown(robot, assertion("robot", now=now), **said))[1]["error"] == "invalid_request"
     both = asserted(assertion("robot", now=now)) | GRANT
-    assert (await robot.call(pb.CallEndpointRequest.TOKEN, "Basic cm9ib3Q6eA==", **both))[1][
-        "error"
-    ] == "invalid_request"
+    _, told = await robot.call(pb.CallEndpointRequest.TOKEN, "Basic cm9ib3Q6eA==", **both)
+    assert told["error"] == "invalid_request"
     assert (await shown(robot, assertion("robot", now=now), client_id="app"))[1]["error"] == "invalid_client"
     assert (await shown(robot, assertion("nobody", now=now)))[1]["error"] == "invalid_client"
     assert (await shown(robot, assertion("app", now=now)))[1]["error"] == "invalid_client"  # which has no keys

@@ -50,9 +50,8 @@ async def test_a_client_reads_id_tokens_in_the_algorithm_it_chose(provider: Prov
 async def test_a_client_may_choose_p256(provider: Provider) -> None:
     await provider.register(id_token_algorithm=pb.Client.ES256)
     told = await provider.tokens()
-    [ec] = [
-        one for one in (await provider.identity.stub.GetJwks(identity_pb2.GetJwksRequest())).keys if one.kty == "EC"
-    ]
+    keys = (await provider.identity.stub.GetJwks(identity_pb2.GetJwksRequest())).keys
+    [ec] = [one for one in keys if one.kty == "EC"]
     key = ECKey.import_key({"kty": "EC", "crv": ec.crv, "x": ec.x, "y": ec.y})
     said = jwt.decode(told["id_token"], key, algorithms=["ES256"])
     assert (said.header["kid"], ec.alg, said.claims["aud"]) == (ec.kid, "ES256", "app")
@@ -63,9 +62,8 @@ async def test_a_client_may_choose_p256(provider: Provider) -> None:
 async def test_nobody_chooses_what_the_operator_has_no_key_for(
     settings: Settings, sessions: Sessions, clock: Hands
 ) -> None:
-    only_rsa = Secret(
-        settings.id_token_key.value.partition("-----END PRIVATE KEY-----")[0] + "-----END PRIVATE KEY-----"
-    )
+    end = "-----END PRIVATE KEY-----"
+    only_rsa = Secret(settings.id_token_key.value.partition(end)[0] + end)
     async with served(replace(settings, id_token_key=only_rsa), sessions, clock) as identity:
         with refused("INVALID_FIELD") as said:
             await Provider(identity).register(id_token_algorithm=pb.Client.ES256)
