@@ -12,7 +12,6 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from joserfc.errors import JoseError
 from rapport.identity.v1 import oauth_pb2 as pb
 from rapport.identity.v1.proofs_pb2 import CheckProofRequest
 from rapport.identity.v1.proofs_pb2_grpc import ProofServiceStub
@@ -138,7 +137,7 @@ async def test_what_is_broken_on_its_way_is_refused_by_every_endpoint(provider: 
     robot = pb.Client(name="clients/robot", title="A", profile=pb.Client.SERVICE, scopes=["stock.read"])
     robot.keys.add(**{name: value for name, value in public(P256).items() if name in ("kty", "crv", "x", "y", "kid")})
     await provider.stub.UpdateClient(pb.UpdateClientRequest(client=robot), metadata=OPERATOR)
-    chance, now = random.Random(9449), provider.identity.clock()  # noqa: S311 - the same each time
+    chance, now = random.Random(9449), provider.identity.clock()
     seen: set[int] = set()
     for endpoint in pb.CallEndpointRequest.Endpoint.values()[1:]:
         for _ in range(60):
@@ -170,23 +169,23 @@ def whole(chance: random.Random, provider: Provider, now: datetime) -> dict[str,
 async def answered(provider: Provider, endpoint: int, said: Mapping[str, str]) -> tuple[int, Any]:
     try:
         return await provider.call(endpoint, **said)
-    except grpc.aio.AioRpcError as error:  # what the contract does not take at all: the gateway tells it as a 400
-        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT, error
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:  # which the gateway tells as a 400
+            raise
         return 400, refused(error)
 
 
 async def test_no_proof_is_a_fault_of_ours_at_the_gateway(provider: Provider) -> None:
     code = await provider.code()
-    now, chance = provider.identity.clock(), random.Random(7)  # noqa: S311 - the same each time
+    now, chance = provider.identity.clock(), random.Random(7)
     token = (await provider.redeem(code, proof=proof("/oauth/token", now=now)))[1]["access_token"]
     stub = ProofServiceStub(provider.identity.channel)  # type: ignore[no-untyped-call]
     for _ in range(100):
         said = {"proof": proof("/v1/x", now=now, method="GET", token=token), "path": "/v1/x", "access_token": token}
         name = chance.choice([*said])
         said[name] = broken(chance, said[name])
-        with suppress(grpc.aio.AioRpcError, JoseError):
-            try:
-                await stub.CheckProof(CheckProofRequest(method="GET", **said), metadata=GATEWAY)
-            except grpc.aio.AioRpcError as error:
-                assert refused(error).reason in ("PROOF_INVALID", "INVALID_FIELD"), error
+        try:
+            await stub.CheckProof(CheckProofRequest(method="GET", **said), metadata=GATEWAY)
+        except grpc.aio.AioRpcError as error:
+            if refused(error).reason not in ("PROOF_INVALID", "INVALID_FIELD"):
                 raise

@@ -4,7 +4,7 @@ Their tokens speak of no person. Each names the client's present credential: whe
 scope is taken away, the credential is another and all services hear of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -25,15 +25,20 @@ Reason = ClientRevoked.Reason
 TOLD = ("scope", "client_id", "sub", "aud", "iat", "exp", "jti", "cnf")
 
 
-def grant(
-    client: Client, parameters: Mapping[str, str], signer: Signer, thumbprint: str, *, now: datetime
-) -> Mapping[str, Any] | ProtocolError:
-    """A token for the client itself, and no refresh token: it can ask again (RFC 6749, 4.4.3)."""
+def asked(client: Client, parameters: Mapping[str, str]) -> Sequence[str]:
+    """The scopes that the client asks for, which it may; or a ProtocolError."""
     if client.profile is not Profile.SERVICE:
-        return ProtocolError("unauthorized_client", "Only a client of the profile SERVICE acts for itself.")
+        raise ProtocolError("unauthorized_client", "Only a client of the profile SERVICE acts for itself.")
     scopes = list(dict.fromkeys(parameters.get("scope", "").split())) or client.scopes
     if not set(scopes) <= set(client.scopes) or not scopes:
-        return ProtocolError("invalid_scope", "This client may not ask for all of these scopes.")
+        raise ProtocolError("invalid_scope", "This client may not ask for all of these scopes.")
+    return scopes
+
+
+def granted(
+    client: Client, scopes: Sequence[str], signer: Signer, thumbprint: str, *, now: datetime
+) -> Mapping[str, Any]:
+    """A token for the client itself, and no refresh token: it can ask again (RFC 6749, 4.4.3)."""
     token = signer.issue_for_itself(client, scopes, thumbprint, now=now)
     return {
         "access_token": token,

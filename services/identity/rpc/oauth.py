@@ -162,16 +162,19 @@ class OAuth(OAuthServiceServicer):
         if "grant_type" not in parameters:
             return invalid("Send grant_type.")
         client, now = await self.proven(session, parameters, authorization), self.clock()
-        thumbprint = await self.thumbprint(session, request, client)
         match parameters["grant_type"]:
             case "authorization_code":
                 shown = self.codes.read(parameters.get("code", ""))
+                thumbprint = await self.thumbprint(session, request, client) if shown else ""
                 found = await authorizations.redeem(session, client, shown, parameters, thumbprint, now=now)
             case "refresh_token":
                 shown = self.codes.read(parameters.get("refresh_token", ""))
+                thumbprint = await self.thumbprint(session, request, client) if shown else ""
                 found = await authorizations.refresh(session, client, shown, thumbprint, now=now)
             case "client_credentials":
-                return programs.grant(client, parameters, self.signer, thumbprint, now=now)
+                scopes = programs.asked(client, parameters)
+                thumbprint = await self.thumbprint(session, request, client)
+                return programs.granted(client, scopes, self.signer, thumbprint, now=now)
             case _:
                 taken = "authorization_code, refresh_token and client_credentials"
                 return ProtocolError("unsupported_grant_type", f"Taken are {taken}.")
@@ -188,7 +191,8 @@ class OAuth(OAuthServiceServicer):
         return await clients.proven(session, parameters, authorization, issuer=issuer, now=self.clock())
 
     async def thumbprint(self, session: AsyncSession, request: pb.CallEndpointRequest, client: Client) -> str:
-        """Of the key that the client signed this request with; "" where it did not, and need not."""
+        """Of the key that the client signed this request with; "" where it did not, and need not. Asked only of who has
+        shown something of ours: what is remembered of a proof takes room."""
         if request.proof:
             return await proofs.take(session, self.proof(request), now=self.clock())
         if client.binds:
