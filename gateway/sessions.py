@@ -102,7 +102,7 @@ class Sessions:
         if scheme != DPOP.strip():
             return
         asked = CheckProofRequest(
-            proof=fit(request.every(b"dpop")), method=request.method, path=request.path, access_token=fit(token)
+            proof=request.every(b"dpop"), method=request.method, path=request.path, access_token=fit(token)
         )
         await self.proofs.CheckProof(asked)
 

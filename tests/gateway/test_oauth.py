@@ -262,33 +262,6 @@ async def test_within_five_seconds_of_its_end_no_service_takes_a_token(
     await eventually(is_refused, "the end of the token", patience=5.0)
 
 
-async def test_a_program_states_orders_by_its_own_token_until_its_secret_is_another(store: Store) -> None:
-    name = f"robot-{uuid4().hex[:8]}"
-    said = {"title": "Robot", "profile": "SERVICE", "scopes": ["commerce.write", "stock.read"]}
-    async with store.http(**store.peer("operator")) as operator, store.http() as http:
-        (await operator.patch(f"/v1/clients/{name}", json=said)).raise_for_status()
-        secret = (await operator.post(f"/v1/clients/{name}:resetSecret", json={})).json()["clientSecret"]
-
-        async def stated(scope: str) -> httpx.Response:
-            asked = {"grant_type": "client_credentials", "scope": scope}
-            told = (await http.post("/oauth/token", data=asked, auth=(name, secret))).raise_for_status().json()
-            bearer = {"authorization": f"Bearer {told['access_token']}"}
-            return await http.post("/v1/orderEvents", json={"requestId": str(uuid4())}, headers=bearer)
-
-        problem(await stated("commerce.write"), 400, "EVENT_MISSING")  # it was let in
-        problem(await stated("stock.read"), 403, "SCOPE_MISSING")
-        told = (await http.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=(name, secret))).json()
-        bearer = {"authorization": f"Bearer {told['access_token']}"}
-        problem(await http.get("/v1/users", headers=bearer), 403, "FORBIDDEN")
-        (await operator.post(f"/v1/clients/{name}:resetSecret", json={})).raise_for_status()
-
-        async def is_refused() -> bool:
-            said = {"requestId": str(uuid4())}
-            return (await http.post("/v1/orderEvents", json=said, headers=bearer)).status_code == 401
-
-        await eventually(is_refused, "the end of the token", patience=5.0)
-
-
 async def test_of_fifty_who_redeem_one_code_at_once_over_http_one_wins(
     store: Store, browser: Browser, ada: Registered
 ) -> None:

@@ -25,7 +25,7 @@ class CheckProofRequest(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     ACCESS_TOKEN_FIELD_NUMBER: _builtins.int
     proof: _builtins.str
-    """The DPoP header."""
+    """The DPoP header; "" where there is none, which proves nothing."""
     method: _builtins.str
     """"GET", "POST" ..."""
     path: _builtins.str
