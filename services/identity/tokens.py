@@ -15,8 +15,8 @@ from typing import Any
 from uuid import uuid4
 
 from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
+from joserfc.errors import InvalidKeyTypeError, JoseError
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from chassis.access import STORE
 from chassis.settings import SettingsError
@@ -153,15 +153,14 @@ def read_others(pem: str) -> tuple[list[RSAKey], list[ECKey]]:
     ec: list[ECKey] = []
     try:
         for block in BLOCK.finditer(pem):
-            key = import_key(block[0], None, {"kid": import_key(block[0]).thumbprint()})
-            if isinstance(key, RSAKey):
-                rsa.append(key)
-            elif isinstance(key, ECKey) and key.curve_name == "P-256":
-                ec.append(key)
-            else:
-                raise SettingsError(OTHERS_NEEDED)
+            try:
+                rsa.append(RSAKey.import_key(block[0], {"kid": RSAKey.import_key(block[0]).thumbprint()}))
+            except InvalidKeyTypeError:
+                ec.append(ECKey.import_key(block[0], {"kid": ECKey.import_key(block[0]).thumbprint()}))
     except (JoseError, ValueError, TypeError):
         raise SettingsError(OTHERS_NEEDED) from None
     if not rsa or not all(keys[0].is_private for keys in (rsa, ec) if keys):
+        raise SettingsError(OTHERS_NEEDED)
+    if any(key.curve_name != "P-256" for key in ec):
         raise SettingsError(OTHERS_NEEDED)
     return rsa, ec

@@ -11,6 +11,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from rapport.identity.v1.identity_pb2 import Jwk
 
 from services.identity.oauth.assertions import TYPE
+from services.identity.oauth.keys import Reader
 from tests.tokens import ISSUER
 
 Key = ECKey | RSAKey | OKPKey
@@ -34,7 +35,7 @@ def registered(key: Key, **said: str) -> Jwk:
 def signed(header: dict[str, Any], claims: dict[str, Any], key: Any) -> str:
     """A JWT of whatever this is: what is left out is None."""
     said, told = ({name: one for name, one in part.items() if one is not None} for part in (header, claims))
-    return jwt.encode(said, told, key, algorithms=[said["alg"]])
+    return jwt.encode(said, told, key, registry=Reader([said["alg"]]))
 
 
 def assertion(

@@ -7,8 +7,10 @@ header says (RFC 8725, 3.1).
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jws import JWSAlgModel, JWSRegistry
 
 Key: TypeAlias = ECKey | RSAKey | OKPKey
 # EdDSA is what Ed25519 was called before RFC 9864, and is by most libraries.
@@ -18,6 +20,23 @@ CURVES = {"EC": "P-256", "OKP": "Ed25519"}
 KINDS: Mapping[str, type[Key]] = {"EC": ECKey, "RSA": RSAKey, "OKP": OKPKey}
 PARTS = {"EC": ("kty", "crv", "x", "y"), "RSA": ("kty", "n", "e"), "OKP": ("kty", "crv", "x")}
 BITS = range(2_048, 4_097)  # of an RSA key: shorter ones can be broken, longer ones keep us busy
+
+
+class Reader(JWSRegistry):
+    """Reads what programs sign: as long as an RSA key in the header makes it, and with fields that mean nothing to us."""
+
+    max_header_length = 2_048
+    max_payload_length = 8_192
+
+    def __init__(self, algorithms: Sequence[str]) -> None:
+        super().__init__(algorithms=algorithms, strict_check_header=False)
+
+    def get_alg(self, name: str) -> JWSAlgModel:
+        return super().get_alg("Ed25519" if name == "EdDSA" and name in (self.allowed or ()) else name)
+
+
+READERS = {kind: Reader(algorithms) for kind, algorithms in ALGORITHMS.items()}
+ANY = Reader(TAKEN)
 
 
 class Unfit(Exception):  # noqa: N818 - says what is the matter with a key
@@ -59,3 +78,24 @@ def wrong(keys: Sequence[Mapping[str, str]]) -> Iterator[tuple[int, str]]:
         fit = ALGORITHMS[said["kty"]]
         if said.get("use", "sig") != "sig" or said.get("alg", fit[0]) not in fit:
             yield place, f"A key of that kty signs with {fit[0]}."
+
+
+def unproven(text: str) -> tuple[Mapping[str, Any], bytes]:
+    """Header and payload of a signed text, before anything of it is proven; or Unfit."""
+    try:
+        found = jws.extract_compact(text.encode(), registry=ANY)
+        header, payload = found.headers(), found.payload
+    except (JoseError, ValueError, TypeError):
+        raise Unfit("That is no signed JWT.") from None
+    if not isinstance(header, dict) or payload is None:
+        raise Unfit("That is no signed JWT.")
+    return header, payload
+
+
+def signed(text: str, said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The claims of a JWT that the key in this JWK signed, as that key does; or Unfit."""
+    key = read(said)
+    try:
+        return jwt.decode(text, key, registry=READERS[said["kty"]]).claims
+    except (JoseError, ValueError, TypeError):
+        raise Unfit("That is not signed with the key, or not as we take it.") from None

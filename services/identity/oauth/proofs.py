@@ -11,8 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from joserfc import jws, jwt
-from joserfc.errors import JoseError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.identity.oauth import keys, once
@@ -35,16 +33,13 @@ def read(proof: str, *, method: str, url: str, now: datetime, access_token: str 
     """The proof, where it is one of this very request, and with a token of this very token (RFC 9449, 4.3). That it was
     not shown before is for `take` to see."""
     try:
-        header = jws.extract_compact(proof.encode()).headers()
+        header, _ = keys.unproven(proof)
         said = header.get("jwk")
         if header.get("typ") != TYPE or not isinstance(said, dict) or "crit" in header:
             raise Unproven(f"A proof is a JWT of the typ {TYPE}, with the public key as jwk in its header.")
-        key = keys.read(said)
-        claims = jwt.decode(proof, key, algorithms=list(keys.ALGORITHMS[said["kty"]])).claims
+        key, claims = keys.read(said), keys.signed(proof, said)
     except keys.Unfit as unfit:
-        raise Unproven(str(unfit)) from None
-    except (JoseError, ValueError, TypeError):
-        raise Unproven("The proof is not signed with the key in its header, or not as we take it.") from None
+        raise Unproven(f"The proof is none: {unfit}") from None
     check(claims, method, url, now)
     if access_token and not hmac.compare_digest(str(claims.get("ath", "")).encode(), hash_of(access_token).encode()):
         raise Unproven("The ath of the proof is not the hash of the access token.")
