@@ -35,7 +35,7 @@ def registered(key: Key, **said: str) -> Jwk:
 def signed(header: dict[str, Any], claims: dict[str, Any], key: Any) -> str:
     """A JWT of whatever this is: what is left out is None."""
     said, told = ({name: one for name, one in part.items() if one is not None} for part in (header, claims))
-    return jwt.encode(said, told, key, registry=Reader([said["alg"]]))
+    return jwt.encode(said, told, key, registry=Reader([said["alg"], "Ed25519"]))
 
 
 def assertion(

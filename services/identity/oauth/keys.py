@@ -23,7 +23,7 @@ BITS = range(2_048, 4_097)  # of an RSA key: shorter ones can be broken, longer 
 
 
 class Reader(JWSRegistry):
-    """Reads what programs sign: as long as an RSA key in the header makes it, and with fields that mean nothing to us."""
+    """Reads what programs sign: as long as an RSA key in the header makes it, with fields that mean nothing to us."""
 
     max_header_length = 2_048
     max_payload_length = 8_192
@@ -32,7 +32,7 @@ class Reader(JWSRegistry):
         super().__init__(algorithms=algorithms, strict_check_header=False)
 
     def get_alg(self, name: str) -> JWSAlgModel:
-        return super().get_alg("Ed25519" if name == "EdDSA" and name in (self.allowed or ()) else name)
+        return super().get_alg("Ed25519" if name == "EdDSA" else name)
 
 
 READERS = {kind: Reader(algorithms) for kind, algorithms in ALGORITHMS.items()}
