@@ -10,7 +10,8 @@ from rapport.annotations.v1.event_pb2 import event as event_option
 from rapport.commerce.v1 import commerce_pb2
 from rapport.commerce.v1 import events_pb2 as commerce_events
 from rapport.identity.v1 import events_pb2 as identity_events
-from rapport.identity.v1 import identity_pb2, oauth_pb2, proofs_pb2
+from rapport.identity.v1 import device_codes_pb2, identity_pb2, oauth_pb2, proofs_pb2
+from rapport.identity.v1.device_codes_pb2_grpc import DeviceCodeServiceStub
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 from rapport.identity.v1.proofs_pb2_grpc import ProofServiceStub
@@ -30,6 +31,7 @@ from chassis.time import clock_from
 from gateway.app import App
 from gateway.browser import Browser
 from gateway.codec import Codec
+from gateway.device_codes import DeviceCodes
 from gateway.http import Headers
 from gateway.oauth import OAuth
 from gateway.openapi import document
@@ -42,7 +44,12 @@ from gateway.transcoder import Backend, ways
 
 EVENTS = (commerce_events, identity_events, loyalty_events, privacy_events, support_events)
 CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
-    "identity": (identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, proofs_pb2.DESCRIPTOR),
+    "identity": (
+        identity_pb2.DESCRIPTOR,
+        oauth_pb2.DESCRIPTOR,
+        proofs_pb2.DESCRIPTOR,
+        device_codes_pb2.DESCRIPTOR,
+    ),
     "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR),
     "privacy": (privacy_pb2.DESCRIPTOR,),
     "loyalty": (
@@ -83,13 +90,16 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
             store=settings.store,
             mailbox=settings.mailbox_url,
         )
+        oauth = OAuth(OAuthServiceStub(channels["identity"]), identity, sessions, pages, settings.origin)
+        oauth.typed = DeviceCodes(oauth, DeviceCodeServiceStub(channels["identity"]))
         endpoints = [
             *((way.rule.verb, way.rule.template.text, way.answer) for way in carried),
             ("POST", "/session", browser.sign_in),
             ("GET", "/session", browser.show),
             ("DELETE", "/session", browser.sign_out),
             ("GET", "/events", facts.serve),
-            *OAuth(OAuthServiceStub(channels["identity"]), identity, sessions, pages, settings.origin).endpoints(),
+            *oauth.endpoints(),
+            *oauth.typed.endpoints(),
             *pages.endpoints(),
         ]
         app = App(endpoints, settings.origins, SECURE if settings.origin.startswith("https:") else [])

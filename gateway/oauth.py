@@ -3,13 +3,14 @@ people sign in and consent on, without scripts, and what the protocol says of he
 
 GET, POST /oauth/authorize    POST /oauth/sign-in    POST /oauth/consent    the browser's way
 GET, POST /oauth/end-session    POST /oauth/sign-out    the browser's way out
-POST /oauth/token, /oauth/par, /oauth/introspect, /oauth/revoke    GET, POST /oauth/userinfo    what clients call
+POST /oauth/token, /oauth/par, /oauth/device_authorization, /oauth/introspect, /oauth/revoke    what clients call
+GET, POST /oauth/userinfo    what they call with a person's token
 GET /oauth/jwks    GET /.well-known/openid-configuration, oauth-authorization-server    what they read
 """
 
 import hmac
 import secrets
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -22,6 +23,7 @@ from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 
 from chassis.refusal import refused
+from gateway.device_codes import DeviceCodes, is_typed
 from gateway.http import Handler, Headers, Request, Response, pairs
 from gateway.pages import HEADERS, POLICY, Pages
 from gateway.refusals import OriginRefused
@@ -34,6 +36,7 @@ READABLE: Headers = [(b"content-type", b"application/json"), (b"cache-control", 
 CALLED = {
     "token": oauth_pb2.CallEndpointRequest.TOKEN,
     "par": oauth_pb2.CallEndpointRequest.PUSHED_AUTHORIZATION,
+    "device_authorization": oauth_pb2.CallEndpointRequest.DEVICE_AUTHORIZATION,
     "introspect": oauth_pb2.CallEndpointRequest.INTROSPECTION,
     "revoke": oauth_pb2.CallEndpointRequest.REVOCATION,
     "userinfo": oauth_pb2.CallEndpointRequest.USERINFO,
@@ -66,6 +69,7 @@ class OAuth:
     ) -> None:
         self.oauth, self.identity, self.sessions, self.pages = oauth, identity, sessions, pages
         self.issuer = issuer
+        self.typed: DeviceCodes  # where people type the codes of devices
 
     def endpoints(self) -> Iterator[tuple[str, str, Handler]]:
         yield "GET", "/oauth/authorize", self.authorize
@@ -98,6 +102,8 @@ class OAuth:
         decision: "oauth_pb2.AuthorizeRequest.Decision.ValueType" = oauth_pb2.AuthorizeRequest.DECISION_UNSPECIFIED,
     ) -> Response:
         """Send the browser where identity says, or show the page that is missing."""
+        if is_typed(asked):
+            return await self.typed.go_on(request, asked, secret, since=since, decision=decision)
         wanted = oauth_pb2.AuthorizeRequest(parameters=parameters(asked), session_secret=secret, decision=decision)
         if since is not None:
             wanted.ask_time.FromDatetime(since)
@@ -112,10 +118,14 @@ class OAuth:
                 shown: dict[str, Any] = {"client": answer.sign_in.client_title, "email": answer.sign_in.login_hint}
                 return self.form(request, "oauth_sign_in.html", asked, since, shown, to=answer.redirect_uri)
             case "consent":
-                scopes = [SCOPES.get(one, one) for one in answer.consent.scopes]
+                scopes = self.spoken(answer.consent.scopes)
                 shown = {"client": answer.consent.client_title, "email": answer.consent.email, "scopes": scopes}
                 return self.form(request, "oauth_consent.html", asked, since, shown, to=answer.redirect_uri)
         return self.problem(answer.problem.error, answer.problem.error_description)
+
+    def spoken(self, scopes: Iterable[str]) -> Sequence[str]:
+        """What people are told that they allow."""
+        return [SCOPES.get(one, one) for one in scopes]
 
     async def sign_in(self, request: Request, _: Captured) -> Response:
         fields, asked, since = await self.ours(request)
@@ -282,7 +292,8 @@ class OAuth:
             "scopes_supported": list(SCOPES),
             "response_types_supported": ["code"],
             "response_modes_supported": ["query", "form_post"],
-            "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+            "device_authorization_endpoint": f"{self.issuer}/oauth/device_authorization",
+            "grant_types_supported": GRANTS,
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": sorted({key.alg for key in published.keys}),
             **proving("token", *PROVING, "none"),
@@ -301,6 +312,12 @@ class OAuth:
 
 
 NO_REFERRER = (b"referrer-policy", b"no-referrer")
+GRANTS = [
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    "urn:ietf:params:oauth:grant-type:device_code",
+]
 PROVING = ("private_key_jwt", "client_secret_basic", "client_secret_post")
 SIGNED_WITH = ["ES256", "PS256", "Ed25519", "EdDSA"]  # by programs, whatever it is that they sign
 

@@ -2,6 +2,7 @@
 
 from services.identity.models.base import Base
 from services.identity.models.credentials import Credential, EmailChange, Recovery, Registration
+from services.identity.models.device_codes import DeviceCode
 from services.identity.models.oauth import Algorithm, Authorization, Client, Profile
 from services.identity.models.once import PushedRequest, Spent
 from services.identity.models.people import (
@@ -25,6 +26,7 @@ __all__ = [
     "BusinessKind",
     "Client",
     "Credential",
+    "DeviceCode",
     "EmailChange",
     "Photo",
     "PostalAddress",

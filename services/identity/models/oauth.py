@@ -52,6 +52,7 @@ class Client(Base):
     credential_id: Mapped[UUID] = mapped_column(default=uuid4, server_default=text("gen_random_uuid()"))
     keys: Mapped[list[dict[str, str]]] = impersonal("public keys of a program", JSONB, server_default="[]")
     pushes: Mapped[bool] = mapped_column(server_default=false())  # its requests have to be pushed (RFC 9126)
+    types: Mapped[bool] = mapped_column(server_default=false())  # people type its codes (RFC 8628)
     binds: Mapped[bool] = mapped_column(server_default=false())  # its tokens have to be bound to a key (RFC 9449)
 
     @property

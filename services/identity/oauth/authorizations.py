@@ -109,9 +109,14 @@ async def redeem(
         return ProtocolError("invalid_grant", "The code_verifier is not the one of the code's challenge.")
     if found.thumbprint not in ("", thumbprint):
         return OTHER_KEY
+    return start(found, client, thumbprint, now=now)
+
+
+def start(found: Authorization, client: Client, thumbprint: str, *, now: datetime) -> Authorization:
+    """From now on it is refreshed: by a public client with this key, by another, which proves itself, with none needed
+    (RFC 9449, 5)."""
     found.redeem_time = found.rotate_time = now
     found.generation = 1
-    # Another client's refresh token needs no key: it proves itself (RFC 9449, 5).
     found.thumbprint = thumbprint if client.profile is Profile.PUBLIC else ""
     return found
 

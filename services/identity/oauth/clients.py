@@ -26,7 +26,7 @@ BASIC = "Basic "
 OF_PEOPLE = frozenset({"openid", "profile", "email", "address", "offline_access"})
 FIELDS = (
     "title", "profile", "redirect_uris", "post_logout_redirect_uris", "scopes", "first_party", "id_token_algorithm",
-    "keys", "pushes", "binds",
+    "keys", "pushes", "binds", "types",
 )  # fmt: skip
 
 
@@ -96,6 +96,8 @@ def strange(client: Client) -> Iterator[tuple[str, str]]:
         if not client.redirect_uris:
             yield "redirect_uris", "This needs an address to send browsers to."
         return
+    if client.types:
+        yield "device_authorization", "Nobody signs in to a program that acts for itself."
     if client.redirect_uris or client.post_logout_redirect_uris:
         yield "redirect_uris", "Nobody signs in to a program that acts for itself: no browser is sent to it."
     if OF_PEOPLE & set(client.scopes):

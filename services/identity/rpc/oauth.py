@@ -21,7 +21,17 @@ from chassis.rpc import Context
 from chassis.time import Clock, moment, timestamp
 from services.identity import sessions, users
 from services.identity.models import Algorithm, Authorization, Client, Profile, Session
-from services.identity.oauth import asks, authorizations, claims, clients, logout, programs, proofs, pushed
+from services.identity.oauth import (
+    asks,
+    authorizations,
+    claims,
+    clients,
+    device_codes,
+    logout,
+    programs,
+    proofs,
+    pushed,
+)
 from services.identity.oauth.asks import Ask, Person, Refused
 from services.identity.oauth.assertions import Unproven
 from services.identity.oauth.codes import CODE, Codes
@@ -139,6 +149,7 @@ class OAuth(OAuthServiceServicer):
             pb.CallEndpointRequest.REVOCATION: self.revocation,
             pb.CallEndpointRequest.USERINFO: partial(self.userinfo, request),
             pb.CallEndpointRequest.PUSHED_AUTHORIZATION: partial(self.pushed, request),
+            pb.CallEndpointRequest.DEVICE_AUTHORIZATION: self.device_authorization,
         }[request.endpoint]
         try:
             parameters = single((one.name, one.value) for one in request.parameters)
@@ -175,13 +186,18 @@ class OAuth(OAuthServiceServicer):
                 scopes = programs.asked(client, parameters)
                 thumbprint = await self.thumbprint(session, request, client)
                 return programs.granted(client, scopes, self.signer, thumbprint, now=now)
+            case device_codes.GRANT:
+                found = await device_codes.poll(session, client, parameters.get("device_code", ""), now=now)
+                if isinstance(found, Authorization):
+                    thumbprint = await self.thumbprint(session, request, client)
+                    authorizations.start(found, client, thumbprint, now=now)
             case _:
-                taken = "authorization_code, refresh_token and client_credentials"
+                taken = "authorization_code, refresh_token, client_credentials and device_code"
                 return ProtocolError("unsupported_grant_type", f"Taken are {taken}.")
         if isinstance(found, ProtocolError):
             return found
         said = self.tokens(found, thumbprint)
-        if parameters["grant_type"] == "authorization_code" and "openid" in found.scopes:
+        if parameters["grant_type"] != "refresh_token" and "openid" in found.scopes:
             told = claims.id_token(found, said["access_token"], issuer=self.signer.issuer, now=now)
             said["id_token"] = self.signer.id_token(told, client.id_token_algorithm)
         return said
@@ -221,6 +237,10 @@ class OAuth(OAuthServiceServicer):
             return refused.error
         uri = await pushed.push(session, client, parameters, now=self.clock())
         return {"request_uri": uri, "expires_in": int(pushed.LIFE.total_seconds())}
+
+    async def device_authorization(self, session: AsyncSession, parameters: Parameters, authorization: str) -> Answer:
+        client = await self.proven(session, parameters, authorization)
+        return await device_codes.ask(session, client, parameters, issuer=self.signer.issuer, now=self.clock())
 
     def tokens(self, found: Authorization, thumbprint: str) -> dict[str, Any]:
         access_token, life = self.signer.issue_to(found, thumbprint, now=self.clock())
@@ -387,6 +407,7 @@ def client_of(said: pb.Client) -> Client:
         first_party=said.first_party,
         id_token_algorithm=Algorithm(signed),
         keys=[{field.name: value for field, value in one.ListFields()} for one in said.keys],
+        types=said.device_authorization,
         pushes=said.require_pushed_authorization_requests,
         binds=said.dpop_bound_access_tokens,
         version=1,
@@ -405,6 +426,7 @@ def client_message(client: Client) -> pb.Client:
         id_token_algorithm=pb.Client.Algorithm.Value(client.id_token_algorithm),
         has_secret=client.secret_hash is not None,
         keys=[Jwk(**one) for one in client.keys],
+        device_authorization=client.types,
         require_pushed_authorization_requests=client.pushes,
         dpop_bound_access_tokens=client.binds,
         etag=etag_of(client.version, client.id),

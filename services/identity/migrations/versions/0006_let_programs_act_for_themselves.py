@@ -1,4 +1,5 @@
-"""Let programs act for themselves, prove themselves by keys, push what they ask for, and bind tokens to keys."""
+"""Let programs act for themselves, prove themselves by keys, push what they ask for, bind tokens to keys, and run on
+what has no browser."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +16,7 @@ def upgrade() -> None:
         sa.Column("credential_id", sa.Uuid(), nullable=False, server_default=sa.text("gen_random_uuid()")),
         sa.Column("keys", postgresql.JSONB(), nullable=False, server_default="[]"),
         sa.Column("pushes", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("types", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("binds", sa.Boolean(), nullable=False, server_default=sa.false()),
     ):
         op.add_column("client", column)
@@ -40,6 +42,31 @@ def upgrade() -> None:
     )
     op.create_index(op.f("pushed_request_client_id_idx"), "pushed_request", ["client_id"], unique=False)
     op.create_index(op.f("pushed_request_expire_time_idx"), "pushed_request", ["expire_time"], unique=False)
+    op.create_table(
+        "device_code",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("typed_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("scopes", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("authorization_id", sa.Uuid(), nullable=True),
+        sa.Column("denied", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("interval", sa.BigInteger(), nullable=False),
+        sa.Column("ask_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("expire_time", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["authorization_id"],
+            ["authorization.id"],
+            name=op.f("device_code_authorization_id_fkey"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["client_id"], ["client.id"], name=op.f("device_code_client_id_fkey"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("digest", name=op.f("device_code_pkey")),
+        sa.UniqueConstraint("typed_digest", name=op.f("device_code_typed_digest_key")),
+    )
+    for column in ("authorization_id", "client_id", "expire_time"):
+        op.create_index(op.f(f"device_code_{column}_idx"), "device_code", [column], unique=False)
 
 
 def one_of(column: str, *words: str, name: str = "") -> None:

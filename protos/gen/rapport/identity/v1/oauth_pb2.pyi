@@ -92,6 +92,7 @@ class Client(_message.Message):
     KEYS_FIELD_NUMBER: _builtins.int
     REQUIRE_PUSHED_AUTHORIZATION_REQUESTS_FIELD_NUMBER: _builtins.int
     DPOP_BOUND_ACCESS_TOKENS_FIELD_NUMBER: _builtins.int
+    DEVICE_AUTHORIZATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     title: _builtins.str
     """What people are shown when they are asked."""
@@ -106,6 +107,10 @@ class Client(_message.Message):
     """It may send browsers only with a request that it pushed before (RFC 9126)."""
     dpop_bound_access_tokens: _builtins.bool
     """Its tokens are bound to a key that it holds, always (RFC 9449)."""
+    device_authorization: _builtins.bool
+    """It runs on what has no browser: people type a code of it on a page of ours (RFC 8628). Leave it out for all others,
+    because anybody may send somebody such a code.
+    """
     @_builtins.property
     def redirect_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where browsers are sent back to, byte for byte (RFC 9700, 2.1); of a native client's loopback address any port."""
@@ -140,10 +145,11 @@ class Client(_message.Message):
         keys: _abc.Iterable[_identity_pb2.Jwk] | None = ...,
         require_pushed_authorization_requests: _builtins.bool = ...,
         dpop_bound_access_tokens: _builtins.bool = ...,
+        device_authorization: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dpop_bound_access_tokens", b"dpop_bound_access_tokens", "etag", b"etag", "first_party", b"first_party", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "keys", b"keys", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "require_pushed_authorization_requests", b"require_pushed_authorization_requests", "scopes", b"scopes", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_authorization", b"device_authorization", "dpop_bound_access_tokens", b"dpop_bound_access_tokens", "etag", b"etag", "first_party", b"first_party", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "keys", b"keys", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "require_pushed_authorization_requests", b"require_pushed_authorization_requests", "scopes", b"scopes", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -537,6 +543,8 @@ class CallEndpointRequest(_message.Message):
         """Tells the claims about the person of an access token (OpenID Connect Core, 5.3)."""
         PUSHED_AUTHORIZATION: CallEndpointRequest._Endpoint.ValueType  # 5
         """Takes what a client wants to ask of a browser, and gives a word for it (RFC 9126)."""
+        DEVICE_AUTHORIZATION: CallEndpointRequest._Endpoint.ValueType  # 6
+        """Gives a device the code that it shows, and the secret that it asks with (RFC 8628)."""
 
     class Endpoint(_Endpoint, metaclass=_EndpointEnumTypeWrapper): ...
     ENDPOINT_UNSPECIFIED: CallEndpointRequest.Endpoint.ValueType  # 0
@@ -550,6 +558,8 @@ class CallEndpointRequest(_message.Message):
     """Tells the claims about the person of an access token (OpenID Connect Core, 5.3)."""
     PUSHED_AUTHORIZATION: CallEndpointRequest.Endpoint.ValueType  # 5
     """Takes what a client wants to ask of a browser, and gives a word for it (RFC 9126)."""
+    DEVICE_AUTHORIZATION: CallEndpointRequest.Endpoint.ValueType  # 6
+    """Gives a device the code that it shows, and the secret that it asks with (RFC 8628)."""
 
     PARAMETERS_FIELD_NUMBER: _builtins.int
     AUTHORIZATION_FIELD_NUMBER: _builtins.int
