@@ -9,8 +9,8 @@ from google.protobuf.descriptor import Descriptor, FileDescriptor
 from rapport.annotations.v1.event_pb2 import event as event_option
 from rapport.commerce.v1 import commerce_pb2
 from rapport.commerce.v1 import events_pb2 as commerce_events
-from rapport.identity.v1 import events_pb2 as identity_events
 from rapport.identity.v1 import device_codes_pb2, identity_pb2, oauth_pb2, proofs_pb2
+from rapport.identity.v1 import events_pb2 as identity_events
 from rapport.identity.v1.device_codes_pb2_grpc import DeviceCodeServiceStub
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub

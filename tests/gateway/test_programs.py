@@ -194,3 +194,25 @@ async def test_discovery_says_how_programs_prove_themselves(store: Store, http: 
         assert set(said["token_endpoint_auth_methods_supported"]) == ways
         for name in ("dpop", "token_endpoint_auth", "introspection_endpoint_auth", "revocation_endpoint_auth"):
             assert said[f"{name}_signing_alg_values_supported"] == ["ES256", "PS256", "Ed25519", "EdDSA"]
+
+
+async def test_a_person_lets_a_device_in_by_typing_its_code(
+    store: Store, http: httpx.AsyncClient, ada: Registered
+) -> None:
+    client = await made(store, "PUBLIC", deviceAuthorization=True)
+    browser = Browser(http, store.url, client)
+    begun = (await http.post("/oauth/device_authorization", data={"client_id": client, "scope": "openid"})).json()
+    assert begun["verification_uri"] == f"{store.plan.urls['store']}/oauth/device"
+    page = await browser.go("GET", "/oauth/device", "none", params={"user_code": begun["user_code"]})
+    assert f'value="{begun["user_code"]}"' in page.text
+    problem(await browser.go("POST", "/oauth/device", data={"user_code": begun["user_code"]}), 403, "ORIGIN_REFUSED")
+    sign_in = await browser.submit(page, "/oauth/device", user_code=begun["user_code"])
+    asked = await browser.submit(sign_in, "/oauth/sign-in", email=ada.email, password=PASSWORD)
+    assert begun["user_code"] in asked.text
+    assert "The &lt;app&gt;" in asked.text
+    done = await browser.submit(asked, "/oauth/consent", decision="approve")
+    assert "Your device is let in" in done.text
+    wrong = await browser.submit(page, "/oauth/device", user_code=begun["user_code"])
+    assert (wrong.status_code, "has ended" in wrong.text) == (400, True)
+    said = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": begun["device_code"]}
+    assert (await http.post("/oauth/token", data=said | {"client_id": client})).json()["id_token"]

@@ -27,7 +27,7 @@ LIFE = timedelta(minutes=10)
 INTERVAL = 5  # seconds, and as many more whenever the device does not keep to it
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so no words; nothing that looks like something else (RFC 8628, 6.1)
 LENGTH = 8
-MOST, WINDOW = 10, timedelta(minutes=10)  # codes that one person may try; of 20^8 there are
+MOST, WINDOW = 20, timedelta(minutes=10)  # times that one person may answer; there are 20^8 codes
 BATCH = 1_000
 
 
@@ -106,7 +106,7 @@ async def approve(session: AsyncSession, found: DeviceCode, by: Session, *, now:
 
 
 async def poll(session: AsyncSession, client: Client, secret: str, *, now: datetime) -> Authorization | ProtocolError:
-    """The authorization that the device waited for, once; or why it has to go on waiting, or need not (RFC 8628, 3.5)."""
+    """The authorization that the device waited for, once; or why it has to wait, or need not (RFC 8628, 3.5)."""
     query = select(DeviceCode).where(DeviceCode.digest == opaque.hash_of(secret), DeviceCode.client_id == client.id)
     found = await session.scalar(query.with_for_update())
     if found is None:

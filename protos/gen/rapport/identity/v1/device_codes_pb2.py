@@ -22,13 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from rapport.annotations.v1 import access_pb2 as rapport_dot_annotations_dot_v1_dot_access__pb2
 from rapport.annotations.v1 import limits_pb2 as rapport_dot_annotations_dot_v1_dot_limits__pb2
 from rapport.annotations.v1 import personal_data_pb2 as rapport_dot_annotations_dot_v1_dot_personal__data__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&rapport/identity/v1/device_codes.proto\x12\x13rapport.identity.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a#rapport/annotations/v1/access.proto\x1a#rapport/annotations/v1/limits.proto\x1a*rapport/annotations/v1/personal_data.proto\"\xf1\x01\n\x17\x41nswerDeviceCodeRequest\x12#\n\tuser_code\x18\x01 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x64\x12(\n\x0esession_secret\x18\x02 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x64\x12G\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0e\x32\x35.rapport.identity.v1.AnswerDeviceCodeRequest.Decision\">\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41PPROVED\x10\x01\x12\n\n\x06\x44\x45NIED\x10\x02\"\x84\x05\n\x18\x41nswerDeviceCodeResponse\x12G\n\x07sign_in\x18\x01 \x01(\x0b\x32\x34.rapport.identity.v1.AnswerDeviceCodeResponse.SignInH\x00\x12H\n\x07\x63onsent\x18\x02 \x01(\x0b\x32\x35.rapport.identity.v1.AnswerDeviceCodeResponse.ConsentH\x00\x12\x42\n\x04\x64one\x18\x03 \x01(\x0b\x32\x32.rapport.identity.v1.AnswerDeviceCodeResponse.DoneH\x00\x12H\n\x07unknown\x18\x04 \x01(\x0b\x32\x35.rapport.identity.v1.AnswerDeviceCodeResponse.UnknownH\x00\x12H\n\x07limited\x18\x05 \x01(\x0b\x32\x35.rapport.identity.v1.AnswerDeviceCodeResponse.LimitedH\x00\x1a\x08\n\x06SignIn\x1a\xb7\x01\n\x07\x43onsent\x12\x38\n\x0c\x63lient_title\x18\x01 \x01(\tB\"\x8a\xc9\x18\x1ewhat the store calls a program\x12:\n\x06scopes\x18\x02 \x03(\tB*\x8a\xc9\x18&our own words for what a token reaches\x12\x17\n\x05\x65mail\x18\x03 \x01(\tB\x08\x82\xc9\x18\x04\x08\x02\x10\x01\x12\x1d\n\tuser_code\x18\x04 \x01(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\x1a\x18\n\x04\x44one\x12\x10\n\x08\x61pproved\x18\x01 \x01(\x08\x1a\t\n\x07Unknown\x1a\t\n\x07LimitedB\t\n\x07outcome2\x93\x01\n\x11\x44\x65viceCodeService\x12~\n\x10\x41nswerDeviceCode\x12,.rapport.identity.v1.AnswerDeviceCodeRequest\x1a-.rapport.identity.v1.AnswerDeviceCodeResponse\"\r\xe2\xc7\x18\t*\x07gatewayb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&rapport/identity/v1/device_codes.proto\x12\x13rapport.identity.v1\x1a#rapport/annotations/v1/access.proto\x1a#rapport/annotations/v1/limits.proto\x1a*rapport/annotations/v1/personal_data.proto\"\xf1\x01\n\x17\x41nswerDeviceCodeRequest\x12#\n\tuser_code\x18\x01 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x64\x12(\n\x0esession_secret\x18\x02 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x64\x12G\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0e\x32\x35.rapport.identity.v1.AnswerDeviceCodeRequest.Decision\">\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41PPROVED\x10\x01\x12\n\n\x06\x44\x45NIED\x10\x02\"\x84\x05\n\x18\x41nswerDeviceCodeResponse\x12G\n\x07sign_in\x18\x01 \x01(\x0b\x32\x34.rapport.identity.v1.AnswerDeviceCodeResponse.SignInH\x00\x12H\n\x07\x63onsent\x18\x02 \x01(\x0b\x32\x35.rapport.identity.v1.AnswerDeviceCodeResponse.ConsentH\x00\x12\x42\n\x04\x64one\x18\x03 \x01(\x0b\x32\x32.rapport.identity.v1.AnswerDeviceCodeResponse.DoneH\x00\x12H\n\x07unknown\x18\x04 \x01(\x0b\x32\x35.rapport.identity.v1.AnswerDeviceCodeResponse.UnknownH\x00\x12H\n\x07limited\x18\x05 \x01(\x0b\x32\x35.rapport.identity.v1.AnswerDeviceCodeResponse.LimitedH\x00\x1a\x08\n\x06SignIn\x1a\xb7\x01\n\x07\x43onsent\x12\x38\n\x0c\x63lient_title\x18\x01 \x01(\tB\"\x8a\xc9\x18\x1ewhat the store calls a program\x12:\n\x06scopes\x18\x02 \x03(\tB*\x8a\xc9\x18&our own words for what a token reaches\x12\x17\n\x05\x65mail\x18\x03 \x01(\tB\x08\x82\xc9\x18\x04\x08\x02\x10\x01\x12\x1d\n\tuser_code\x18\x04 \x01(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\x1a\x18\n\x04\x44one\x12\x10\n\x08\x61pproved\x18\x01 \x01(\x08\x1a\t\n\x07Unknown\x1a\t\n\x07LimitedB\t\n\x07outcome2\x93\x01\n\x11\x44\x65viceCodeService\x12~\n\x10\x41nswerDeviceCode\x12,.rapport.identity.v1.AnswerDeviceCodeRequest\x1a-.rapport.identity.v1.AnswerDeviceCodeResponse\"\r\xe2\xc7\x18\t*\x07gatewayb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,22 +48,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANSWERDEVICECODERESPONSE_CONSENT'].fields_by_name['user_code']._serialized_options = b'\202\311\030\006\010\t\020\0040\001'
   _globals['_DEVICECODESERVICE'].methods_by_name['AnswerDeviceCode']._loaded_options = None
   _globals['_DEVICECODESERVICE'].methods_by_name['AnswerDeviceCode']._serialized_options = b'\342\307\030\t*\007gateway'
-  _globals['_ANSWERDEVICECODEREQUEST']._serialized_start=215
-  _globals['_ANSWERDEVICECODEREQUEST']._serialized_end=456
-  _globals['_ANSWERDEVICECODEREQUEST_DECISION']._serialized_start=394
-  _globals['_ANSWERDEVICECODEREQUEST_DECISION']._serialized_end=456
-  _globals['_ANSWERDEVICECODERESPONSE']._serialized_start=459
-  _globals['_ANSWERDEVICECODERESPONSE']._serialized_end=1103
-  _globals['_ANSWERDEVICECODERESPONSE_SIGNIN']._serialized_start=850
-  _globals['_ANSWERDEVICECODERESPONSE_SIGNIN']._serialized_end=858
-  _globals['_ANSWERDEVICECODERESPONSE_CONSENT']._serialized_start=861
-  _globals['_ANSWERDEVICECODERESPONSE_CONSENT']._serialized_end=1044
-  _globals['_ANSWERDEVICECODERESPONSE_DONE']._serialized_start=1046
-  _globals['_ANSWERDEVICECODERESPONSE_DONE']._serialized_end=1070
-  _globals['_ANSWERDEVICECODERESPONSE_UNKNOWN']._serialized_start=1072
-  _globals['_ANSWERDEVICECODERESPONSE_UNKNOWN']._serialized_end=1081
-  _globals['_ANSWERDEVICECODERESPONSE_LIMITED']._serialized_start=1083
-  _globals['_ANSWERDEVICECODERESPONSE_LIMITED']._serialized_end=1092
-  _globals['_DEVICECODESERVICE']._serialized_start=1106
-  _globals['_DEVICECODESERVICE']._serialized_end=1253
+  _globals['_ANSWERDEVICECODEREQUEST']._serialized_start=182
+  _globals['_ANSWERDEVICECODEREQUEST']._serialized_end=423
+  _globals['_ANSWERDEVICECODEREQUEST_DECISION']._serialized_start=361
+  _globals['_ANSWERDEVICECODEREQUEST_DECISION']._serialized_end=423
+  _globals['_ANSWERDEVICECODERESPONSE']._serialized_start=426
+  _globals['_ANSWERDEVICECODERESPONSE']._serialized_end=1070
+  _globals['_ANSWERDEVICECODERESPONSE_SIGNIN']._serialized_start=817
+  _globals['_ANSWERDEVICECODERESPONSE_SIGNIN']._serialized_end=825
+  _globals['_ANSWERDEVICECODERESPONSE_CONSENT']._serialized_start=828
+  _globals['_ANSWERDEVICECODERESPONSE_CONSENT']._serialized_end=1011
+  _globals['_ANSWERDEVICECODERESPONSE_DONE']._serialized_start=1013
+  _globals['_ANSWERDEVICECODERESPONSE_DONE']._serialized_end=1037
+  _globals['_ANSWERDEVICECODERESPONSE_UNKNOWN']._serialized_start=1039
+  _globals['_ANSWERDEVICECODERESPONSE_UNKNOWN']._serialized_end=1048
+  _globals['_ANSWERDEVICECODERESPONSE_LIMITED']._serialized_start=1050
+  _globals['_ANSWERDEVICECODERESPONSE_LIMITED']._serialized_end=1059
+  _globals['_DEVICECODESERVICE']._serialized_start=1073
+  _globals['_DEVICECODESERVICE']._serialized_end=1220
 # @@protoc_insertion_point(module_scope)

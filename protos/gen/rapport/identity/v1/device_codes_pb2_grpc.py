@@ -45,8 +45,8 @@ class DeviceCodeServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def AnswerDeviceCode(self, request, context):
-        """Says what becomes of a code that somebody typed: sign them in, ask them, or be done. A person may try ten codes in
-        ten minutes.
+        """Says what becomes of a code that somebody typed: sign them in, ask them, or be done. A person may answer
+        twenty times in ten minutes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

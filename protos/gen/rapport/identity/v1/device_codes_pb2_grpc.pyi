@@ -15,8 +15,8 @@ GRPC_VERSION: str
 class DeviceCodeServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     AnswerDeviceCode: _aio.UnaryUnaryMultiCallable[_device_codes_pb2.AnswerDeviceCodeRequest, _device_codes_pb2.AnswerDeviceCodeResponse]
-    """Says what becomes of a code that somebody typed: sign them in, ask them, or be done. A person may try ten codes in
-    ten minutes.
+    """Says what becomes of a code that somebody typed: sign them in, ask them, or be done. A person may answer
+    twenty times in ten minutes.
     """
 
 class DeviceCodeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -26,8 +26,8 @@ class DeviceCodeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _device_codes_pb2.AnswerDeviceCodeRequest,
         context: _aio.ServicerContext[_device_codes_pb2.AnswerDeviceCodeRequest, _abc.Awaitable[_device_codes_pb2.AnswerDeviceCodeResponse]],
     ) -> _abc.Awaitable[_device_codes_pb2.AnswerDeviceCodeResponse]:
-        """Says what becomes of a code that somebody typed: sign them in, ask them, or be done. A person may try ten codes in
-        ten minutes.
+        """Says what becomes of a code that somebody typed: sign them in, ask them, or be done. A person may answer
+        twenty times in ten minutes.
         """
 
 def add_DeviceCodeServiceServicer_to_server(servicer: DeviceCodeServiceServicer, server: _aio.Server) -> None: ...
