@@ -2,12 +2,13 @@
 
 import asyncio
 from base64 import urlsafe_b64encode
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import ECKey, OctKey
+from joserfc.jws import JWSRegistry
 from rapport.identity.v1 import oauth_pb2 as pb
 from rapport.identity.v1.events_pb2 import ClientRevoked
 
@@ -141,9 +142,9 @@ async def test_only_what_the_key_is_for_is_taken(robot: Provider) -> None:
         assertion("robot", now=now, key=OTHER_P256, header={"kid": "p256"}),
         assertion("robot", now=now, key=OTHER_P256, header={"kid": "p256", "jwk": keys.public(OTHER_P256)}),
         assertion("robot", now=now, header={"kid": "rsa"}),
-        assertion("robot", now=now, header={"crit": ["kid"]}),
+        critical(now),
         assertion("robot", now=now, key=by_public_key, header={"alg": "HS256", "kid": "rsa"}),  # type: ignore[arg-type]
-        ".".join(urlsafe_b64encode(one).decode().rstrip("=") for one in unsigned) + ".",
+        ".".join(map(coded, unsigned)) + ".",
         "",
         "x",
         "x" * 8_000,
@@ -151,6 +152,17 @@ async def test_only_what_the_key_is_for_is_taken(robot: Provider) -> None:
     ):
         status, told = await shown(robot, token)
         assert (status, told["error"]) == (401, "invalid_client"), token
+
+
+def critical(now: datetime) -> str:
+    """An assertion whose header names something that we have to understand, and do not."""
+    head = {"alg": "ES256", "kid": "p256", "crit": ["rule"], "rule": 1}
+    text = ".".join([coded(orjson.dumps(head)), assertion("robot", now=now).split(".")[1]])
+    return f"{text}.{coded(JWSRegistry.algorithms['ES256'].sign(text.encode(), P256))}"
+
+
+def coded(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 async def test_who_has_keys_has_no_other_way_in(robot: Provider) -> None:
@@ -226,18 +238,19 @@ async def test_that_it_was_shown_is_known_until_it_ends(robot: Provider) -> None
 @pytest.mark.parametrize(
     "key",
     [
-        registered(P256, kid=""),
-        registered(P256, alg="ES384"),
+        registered(OTHER_P256, kid=""),
+        registered(OTHER_P256, alg="ES384"),
         registered(RSA, alg="RS256"),
         registered(RSA, use="enc"),
-        registered(P256, crv="P-384"),
-        registered(P256, x="AAAA"),
-        registered(P256, y=""),
-        registered(P256, kty="oct"),
+        registered(OTHER_P256, crv="P-384"),
+        registered(OTHER_P256, x="AAAA"),
+        registered(OTHER_P256, y=""),
+        registered(OTHER_P256, kty="oct"),
         registered(ECKey.generate_key("P-384", {"kid": "p384"})),
-        registered(RSAKey.generate_key(1024, {"kid": "short"})),
+        registered(RSA, n=urlsafe_b64encode(b"\xff" * 128).decode().rstrip("=")),
+        registered(RSA, n="x"),
     ],
-    ids=["no kid", "ES384", "RS256", "enc", "crv", "x", "y", "oct", "P-384", "1024"],
+    ids=["no kid", "ES384", "RS256", "enc", "crv", "x", "y", "oct", "P-384", "1024", "n"],
 )
 async def test_a_key_that_we_do_not_take_is_not_registered(robot: Provider, key: Any) -> None:
     with refused("CLIENT_UNSAFE") as said:

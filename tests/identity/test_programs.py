@@ -177,7 +177,8 @@ async def test_a_token_that_its_program_gave_up_ends_and_no_other(provider: Prov
         await revoked(robot, given_up)
     assert await introspected(robot, given_up) == {"active": False}
     assert (await introspected(robot, kept))["active"]
-    assert await ends(robot) == [(f"clients/robot/tokens/{claims(robot, given_up)['jti']}", "ASKED_FOR")]
+    told = [one for one in await ends(robot) if one[1] == "ASKED_FOR"]
+    assert told == [(f"clients/robot/tokens/{claims(robot, given_up)['jti']}", "ASKED_FOR")]
 
 
 async def test_another_secret_ends_the_tokens_of_the_one_before(robot: Provider) -> None:

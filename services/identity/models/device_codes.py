@@ -21,9 +21,7 @@ class DeviceCode(Base):
         "the store's word for a program", ForeignKey("client.id", ondelete="CASCADE"), index=True
     )
     scopes: Mapped[list[str]] = impersonal("our own words for what a token reaches")
-    authorization_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("authorization.id", ondelete="CASCADE"), index=True
-    )  # of who said yes
+    authorization_id: Mapped[UUID | None]  # of who said yes; it may be gone
     denied: Mapped[bool] = mapped_column(server_default=false())
     interval: Mapped[int]  # seconds that the device leaves between two questions
     ask_time: Mapped[datetime | None]  # when it asked last

@@ -4,6 +4,7 @@ P-256 with ES256, RSA with PS256, Ed25519 with itself (FAPI 2.0, 5.4): each key 
 header says (RFC 8725, 3.1).
 """
 
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -55,14 +56,21 @@ def read(said: Mapping[str, Any]) -> Key:
         raise Unfit(f"A key of that kty has {', '.join(parts)}.")
     if kind in CURVES and parts["crv"] != CURVES[kind]:
         raise Unfit(f"Of {kind} keys, those of {CURVES[kind]} are taken.")
+    if kind == "RSA" and bits_of(parts["n"]) not in BITS:
+        raise Unfit(f"An RSA key has {BITS.start} to {BITS.stop - 1} bits.")
     try:
         key = KINDS[kind].import_key(parts)  # type: ignore[arg-type]
         key.public_key  # noqa: B018 - read now, so that a broken one is missed at once
     except (JoseError, ValueError, TypeError):
         raise Unfit("That key cannot be read.") from None
-    if isinstance(key, RSAKey) and key.public_key.key_size not in BITS:
-        raise Unfit(f"An RSA key has {BITS.start} to {BITS.stop - 1} bits.")
     return key
+
+
+def bits_of(number: Any) -> int:
+    try:
+        return int.from_bytes(urlsafe_b64decode(number + "=" * (-len(number) % 4))).bit_length()
+    except ValueError:
+        return 0
 
 
 def wrong(keys: Sequence[Mapping[str, str]]) -> Iterator[tuple[int, str]]:

@@ -54,18 +54,12 @@ def upgrade() -> None:
         sa.Column("ask_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("expire_time", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["authorization_id"],
-            ["authorization.id"],
-            name=op.f("device_code_authorization_id_fkey"),
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
             ["client_id"], ["client.id"], name=op.f("device_code_client_id_fkey"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("digest", name=op.f("device_code_pkey")),
         sa.UniqueConstraint("typed_digest", name=op.f("device_code_typed_digest_key")),
     )
-    for column in ("authorization_id", "client_id", "expire_time"):
+    for column in ("client_id", "expire_time"):
         op.create_index(op.f(f"device_code_{column}_idx"), "device_code", [column], unique=False)
 
 
