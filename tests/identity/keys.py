@@ -18,7 +18,7 @@ Key = ECKey | RSAKey | OKPKey
 P256, OTHER_P256 = (ECKey.generate_key("P-256", {"kid": name}) for name in ("p256", "p256-2"))
 ED25519 = OKPKey.generate_key("Ed25519", {"kid": "ed25519"})
 RSA = RSAKey.generate_key(2048, {"kid": "rsa"})
-ALGORITHM = {"EC": "ES256", "RSA": "PS256", "OKP": "Ed25519"}
+ALGORITHM = {"EC": "ES256", "RSA": "PS256", "OKP": "Ed25519", "oct": "HS256"}
 
 
 def public(key: Key, **said: Any) -> dict[str, str]:

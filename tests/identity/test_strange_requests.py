@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rapport.identity.v1 import oauth_pb2 as pb
 from rapport.identity.v1.proofs_pb2 import CheckProofRequest
@@ -26,6 +26,7 @@ from tests.identity.oauth import CALLBACK, CHALLENGE, Provider
 from tests.identity.people import GATEWAY, OPERATOR
 from tests.tokens import ISSUER
 
+often = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # of a machine that others use too
 NOW = datetime(2026, 7, 6, 12, tzinfo=UTC)
 ROBOT = Client(id="robot", profile=Profile.SERVICE, keys=[public(P256)], scopes=["stock.read"], redirect_uris=[])
 APP = Client(id="app", profile=Profile.PUBLIC, keys=[], scopes=["openid"], redirect_uris=[CALLBACK])
@@ -50,6 +51,7 @@ PROVEN = some(htm="POST", htu=f"{ISSUER}/oauth/token", jti="a", iat=NUMBERS, ath
 HEADERS = some(typ="dpop+jwt", alg="ES256", kid="p256", jwk=public(P256), crit=["x"], b64=False)
 
 
+@often
 @given(CLAIMS)
 def test_a_signed_assertion_of_any_claims_proves_or_proves_nothing(claims: dict[str, Any]) -> None:
     token = signed({"alg": "ES256", "kid": "p256"}, claims, P256)
@@ -60,6 +62,7 @@ def test_a_signed_assertion_of_any_claims_proves_or_proves_nothing(claims: dict[
         assert end > NOW
 
 
+@often
 @given(PROVEN)
 def test_a_signed_proof_of_any_claims_is_one_or_is_none(claims: dict[str, Any]) -> None:
     head = {"typ": "dpop+jwt", "alg": "ES256", "jwk": {n: v for n, v in public(P256).items() if n != "kid"}}
@@ -68,6 +71,7 @@ def test_a_signed_proof_of_any_claims_is_one_or_is_none(claims: dict[str, Any]) 
         assert (found.thumbprint, found.jti) == (P256.thumbprint(), claims["jti"])
 
 
+@often
 @given(HEADERS | JSON, JSON, st.binary(max_size=70) | st.none())
 def test_no_header_makes_an_unsigned_text_a_proof(header: Any, claims: Any, signature: bytes | None) -> None:
     try:
@@ -82,6 +86,7 @@ def test_no_header_makes_an_unsigned_text_a_proof(header: Any, claims: Any, sign
         assertions.subject(text)
 
 
+@often
 @given(st.text(max_size=200))
 def test_no_text_is_a_proof(text: str) -> None:
     for read in (
@@ -93,6 +98,7 @@ def test_no_text_is_a_proof(text: str) -> None:
             read()
 
 
+@often
 @given(st.dictionaries(st.sampled_from(["kty", "crv", "x", "y", "n", "e", "d", "kid", "alg"]), JSON))
 def test_any_object_is_a_key_or_is_told_why_it_is_none(said: dict[str, Any]) -> None:
     for wanted in ({}, {"kty": "EC", "crv": "P-256"}, {"kty": "RSA"}, {"kty": "OKP", "crv": "Ed25519"}):
@@ -100,6 +106,7 @@ def test_any_object_is_a_key_or_is_told_why_it_is_none(said: dict[str, Any]) -> 
             keys.read(said | wanted)
 
 
+@often
 @given(
     st.lists(
         st.tuples(
