@@ -36,7 +36,12 @@ async def register(robot: Provider, *with_keys: keys.Key) -> pb.Client:
 
 
 async def put(robot: Provider, **said: Any) -> pb.Client:
-    wanted = {"name": "clients/robot", "title": "Robot", "profile": pb.Client.SERVICE, "scopes": ["stock.read"]}
+    wanted: dict[str, Any] = {
+        "name": "clients/robot",
+        "title": "Robot",
+        "profile": pb.Client.SERVICE,
+        "scopes": ["stock.read"],
+    }
     asked = pb.UpdateClientRequest(client=pb.Client(**wanted | said))
     return await robot.stub.UpdateClient(asked, metadata=OPERATOR)
 
@@ -127,7 +132,8 @@ async def test_an_assertion_that_says_something_else_proves_nothing(robot: Provi
 )
 async def test_clocks_may_differ_by_seconds(robot: Provider, name: str, seconds: int, status: int) -> None:
     now = robot.identity.clock()
-    token = assertion("robot", now=now, **{name: int((now + timedelta(seconds=seconds)).timestamp())})
+    said: dict[str, Any] = {name: int((now + timedelta(seconds=seconds)).timestamp())}
+    token = assertion("robot", now=now, **said)
     assert (await shown(robot, token))[0] == status
 
 

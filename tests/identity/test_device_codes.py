@@ -39,7 +39,7 @@ async def begin(device: Provider, **said: str) -> Said:
 async def answer(
     device: Provider, code: str, decision: Any = Asked.DECISION_UNSPECIFIED, session: str | None = None
 ) -> device_codes_pb2.AnswerDeviceCodeResponse:
-    stub = DeviceCodeServiceStub(device.identity.channel)  # type: ignore[no-untyped-call]
+    stub = DeviceCodeServiceStub(device.identity.channel)
     secret = device.session if session is None else session
     asked = Asked(user_code=code, session_secret=secret, decision=decision)
     found: device_codes_pb2.AnswerDeviceCodeResponse = await stub.AnswerDeviceCode(asked, metadata=GATEWAY)

@@ -206,7 +206,7 @@ async def test_a_program_that_is_narrowed_holds_no_wider_token(
     robot: Provider, said: dict[str, Any], is_ended: bool
 ) -> None:
     token = (await granted(robot))["access_token"]
-    usual = {"name": "clients/robot", "title": "A", "profile": pb.Client.SERVICE, "scopes": SCOPES}
+    usual: dict[str, Any] = {"name": "clients/robot", "title": "A", "profile": pb.Client.SERVICE, "scopes": SCOPES}
     await robot.stub.UpdateClient(pb.UpdateClientRequest(client=pb.Client(**usual | said)), metadata=OPERATOR)
     assert (await introspected(robot, token))["active"] is not is_ended
     ended = [(credential(robot, token), "CLIENT_NARROWED")] if is_ended else []

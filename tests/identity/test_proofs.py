@@ -247,7 +247,7 @@ async def test_userinfo_takes_a_bound_token_with_its_proof_alone(provider: Provi
 
 async def check(provider: Provider, token: str, shown: str, **said: str) -> None:
     usual = {"proof": shown, "method": "GET", "path": "/v1/users/x", "access_token": token}
-    stub = ProofServiceStub(provider.identity.channel)  # type: ignore[no-untyped-call]
+    stub = ProofServiceStub(provider.identity.channel)
     await stub.CheckProof(proofs_pb2.CheckProofRequest(**usual | said), metadata=GATEWAY)
 
 

@@ -186,7 +186,7 @@ async def test_no_proof_is_a_fault_of_ours_at_the_gateway(provider: Provider) ->
     code = await provider.code()
     now, chance = provider.identity.clock(), random.Random(7)
     token = (await provider.redeem(code, proof=proof("/oauth/token", now=now)))[1]["access_token"]
-    stub = ProofServiceStub(provider.identity.channel)  # type: ignore[no-untyped-call]
+    stub = ProofServiceStub(provider.identity.channel)
     for _ in range(100):
         said = {"proof": proof("/v1/x", now=now, method="GET", token=token), "path": "/v1/x", "access_token": token}
         name = chance.choice([*said])

@@ -1,6 +1,6 @@
 """The OAuth 2.1 and OpenID Connect provider, and the clients that may use it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -143,14 +143,15 @@ class OAuth(OAuthServiceServicer):
 
     async def CallEndpoint(self, request: pb.CallEndpointRequest, context: Context) -> pb.CallEndpointResponse:
         """What the endpoint answers, or the error it comes to. A returned error commits what was done before it."""
-        work = {
+        endpoints: Mapping[int, Callable[[AsyncSession, Parameters, str], Awaitable[Answer]]] = {
             pb.CallEndpointRequest.TOKEN: partial(self.token, request),
             pb.CallEndpointRequest.INTROSPECTION: self.introspection,
             pb.CallEndpointRequest.REVOCATION: self.revocation,
             pb.CallEndpointRequest.USERINFO: partial(self.userinfo, request),
             pb.CallEndpointRequest.PUSHED_AUTHORIZATION: partial(self.pushed, request),
             pb.CallEndpointRequest.DEVICE_AUTHORIZATION: self.device_authorization,
-        }[request.endpoint]
+        }
+        work = endpoints[request.endpoint]
         try:
             parameters = single((one.name, one.value) for one in request.parameters)
         except ProtocolError as error:
@@ -299,8 +300,8 @@ class OAuth(OAuthServiceServicer):
             method, now = request.method or "POST", self.clock()
             try:
                 await proofs.prove(session, request.proof, said, token, method=method, url=url, now=now)
-            except Unproven as why:
-                return ProtocolError("invalid_dpop_proof", str(why), status=401, challenge=UNPROVEN)
+            except Unproven as unproven:
+                return ProtocolError("invalid_dpop_proof", str(unproven), status=401, challenge=UNPROVEN)
         elif proofs.thumbprint_of(said):
             return ProtocolError("invalid_token", "That token is bound to a key.", status=401, challenge=UNPROVEN)
         found = await self.of_access_token(session, token)

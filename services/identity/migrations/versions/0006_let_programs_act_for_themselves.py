@@ -59,8 +59,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name=op.f("device_code_pkey")),
         sa.UniqueConstraint("typed_digest", name=op.f("device_code_typed_digest_key")),
     )
-    for column in ("client_id", "expire_time"):
-        op.create_index(op.f(f"device_code_{column}_idx"), "device_code", [column], unique=False)
+    op.create_index(op.f("device_code_client_id_idx"), "device_code", ["client_id"], unique=False)
+    op.create_index(op.f("device_code_expire_time_idx"), "device_code", ["expire_time"], unique=False)
 
 
 def one_of(column: str, *words: str, name: str = "") -> None:
