@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 ROLES = frozenset({"agent", "privacy_officer", "admin"})
 SERVICES = frozenset({"identity", "support", "privacy", "loyalty", "gateway", "shop", "operator"})
 SHA256 = re.compile("[0-9a-f]{64}")
+GATEWAY = "services/gateway"
 STORE = "store"  # the client_id of the store's own front end, whose tokens need no scope
 # What infrastructure asks of every process.
 ALWAYS_OPEN = frozenset(
@@ -50,13 +51,17 @@ ALWAYS_OPEN = frozenset(
 class Caller:
     """Who asks."""
 
-    kind: Literal["person", "service", "anonymous"]
-    name: str = ""  # users/{user}, services/{service}, or "" for nobody in particular
+    kind: Literal["person", "program", "service", "anonymous"]
+    name: str = ""  # users/{user}, clients/{client}, services/{service}, or "" for nobody in particular
     roles: frozenset[str] = frozenset()
-    session: str = ""  # users/{user}/sessions/{session}, or users/{user}/authorizations/{authorization} of a client
+    # users/{user}/sessions/{session}, or users/{user}/authorizations/{authorization} of a client; of a program,
+    # clients/{client}/credentials/{credential}
+    session: str = ""
     scopes: frozenset[str] = frozenset()
     auth_time: datetime | None = None
     client: str = ""
+    token: str = ""  # clients/{client}/tokens/{token} of a program, which may end one by itself
+    is_bound: bool = False  # to a key: it is good only where the gateway saw that its holder has the key (RFC 9449)
 
     @property
     def user(self) -> UUID | None:
@@ -68,7 +73,8 @@ present: ContextVar[Caller] = ContextVar("caller", default=ANYBODY)
 
 
 def caller() -> Caller:
-    """Who makes the call at hand: the person where there is one, else the service that calls, else nobody."""
+    """Who makes the call at hand: whose token is shown, a person's or a program's; else the service that calls, else
+    nobody."""
     return present.get()
 
 
@@ -80,18 +86,20 @@ class Gate:
 
     async def admit(self, method: str, request: Any, metadata: Mapping[str, str | bytes]) -> Caller:
         """Find out who asks, or refuse: for what they show, or for what the method's contract asks of them."""
-        person = peer = None
+        holder = peer = None
         shown = metadata.get("authorization")
         if isinstance(shown, str):
-            person = self.tokens.known(shown) or await self.tokens.check(shown)
+            holder = self.tokens.known(shown) or await self.tokens.check(shown)
         proof = metadata.get("x-rapport-service")
         if isinstance(proof, str):
             peer = self.peers.prove(proof)
-        who = person or peer or ANYBODY
+        if holder is not None and holder.is_bound and (peer is None or peer.name != GATEWAY):
+            raise TokenInvalid("That token is bound to a key, which was not shown.")
+        who = holder or peer or ANYBODY
         present.set(who)
         policy = self.policies.get(method)
         if policy is not None:
-            policy.decide(person, peer, request, self.clock)
+            policy.decide(holder, peer, request, self.clock)
         elif method not in ALWAYS_OPEN:
             raise Forbidden("That is nobody's to call.")
         return who
@@ -139,15 +147,29 @@ class Policy:
     services: frozenset[str]  # services/{service}
     scope: str
     fresh_seconds: int
+    programs: bool
 
-    def decide(self, person: Caller | None, peer: Caller | None, request: Any, clock: Clock) -> None:
-        """Return when one way in is open; else raise what the caller can do about it."""
+    def decide(self, holder: Caller | None, peer: Caller | None, request: Any, clock: Clock) -> None:
+        """Return when one way in is open to who holds the token, or to the peer that calls; else raise what the caller
+        can do about it."""
         if self.public or (peer is not None and peer.name in self.services):
             return
-        if person is None:
+        if holder is None:
             if peer is None or self.is_for_people():
                 raise SignInNeeded("Sign in first.")
             raise Forbidden("That is not yours to call.")
+        if holder.kind == "program":
+            self.decide_on_program(holder)
+        else:
+            self.decide_on_person(holder, request, clock)
+
+    def decide_on_program(self, program: Caller) -> None:
+        if not self.programs:
+            raise Forbidden("That is for no program's own token.")
+        if self.scope not in program.scopes:
+            raise ScopeMissing("The token of this program does not reach that far.", scope=self.scope)
+
+    def decide_on_person(self, person: Caller, request: Any, clock: Clock) -> None:
         if not (self.signed_in or not self.roles.isdisjoint(person.roles) or self.is_own(person, request)):
             raise Forbidden("That is not yours.")
         if person.client != STORE and self.scope not in person.scopes:
@@ -199,17 +221,20 @@ def policy(method: MethodDescriptor) -> Policy:
         services=frozenset(f"services/{name}" for name in said.services),
         scope=said.scope,
         fresh_seconds=said.fresh.seconds,
+        programs=said.programs,
     )
 
 
 def mistakes(method: MethodDescriptor, said: Access) -> Iterator[str]:
     people = said.signed_in or said.roles or said.owner
-    if not (said.public or people or said.services):
+    if not (said.public or people or said.services or said.programs):
         yield "says nobody may call it; give it option (rapport.annotations.v1.access)."
-    if said.public and (people or said.services):
+    if said.public and (people or said.services or said.programs):
         yield "is public, so what else it says is idle."
-    if (said.scope or said.HasField("fresh")) and not people:
+    if (said.HasField("fresh") or (said.scope and not said.programs)) and not people:
         yield "narrows a way in for people, and has none."
+    if said.programs and not said.scope:
+        yield "lets programs in, and names no scope that they need."
     if said.signed_in and (said.roles or said.owner):
         yield "lets in anyone signed in, so its roles and owner are idle."
     if strange := (set(said.roles) - ROLES) | (set(said.services) - SERVICES):

@@ -28,7 +28,7 @@ AUDIENCE = "rapport"
 ALGORITHM = "Ed25519"  # RFC 9864's name for what was EdDSA on that curve
 LIFE = timedelta(minutes=5)  # at most
 SKEW = timedelta(seconds=30)  # between the clocks of two machines
-BEARER = "Bearer "
+BEARER, DPOP = "Bearer ", "DPoP "  # the latter for a token that is bound to a key (RFC 9449, 7.1)
 
 Keys = Callable[[], Awaitable[Sequence[Jwk]]]
 log = structlog.get_logger()
@@ -113,13 +113,13 @@ class Tokens:
     def still_good(self, who: Caller, end: float) -> Caller:
         if end <= self.clock().timestamp():
             raise TokenInvalid("That token has ended.")
-        if who.session in self.revoked or who.name in self.revoked:
+        if who.session in self.revoked or who.name in self.revoked or who.token in self.revoked:
             raise TokenInvalid("That token was revoked.")
         return who
 
     async def check(self, shown: str) -> Caller:
         """Whose the token is, from its signature and claims, or a refusal."""
-        if not shown.startswith(BEARER):
+        if not shown.startswith((BEARER, DPOP)):
             raise TokenInvalid("Send the token as `Bearer <token>`.")
         if self.keyring.is_old():
             await self.keyring.refresh()
@@ -134,6 +134,8 @@ class Tokens:
             except UnknownKey:
                 raise TokenInvalid("That token is not ours.") from None
         who, end = read(claims, self.clock(), self.issuer)
+        if who.is_bound != shown.startswith(DPOP):
+            raise TokenInvalid("A token that is bound to a key is sent as `DPoP <token>`, and no other is.")
         self.checked[shown] = who, end
         if len(self.checked) > self.most:
             self.checked.popitem(last=False)
@@ -141,7 +143,7 @@ class Tokens:
 
     def claims(self, shown: str) -> dict[str, Any]:
         try:
-            return jwt.decode(shown.removeprefix(BEARER), self.keyring.find, algorithms=[ALGORITHM]).claims
+            return jwt.decode(shown.partition(" ")[2], self.keyring.find, algorithms=[ALGORITHM]).claims
         except (JoseError, ValueError, TypeError):
             raise TokenInvalid("That token is not ours.") from None
 
@@ -149,19 +151,8 @@ class Tokens:
 def read(claims: dict[str, Any], now: datetime, issuer: str) -> tuple[Caller, float]:
     """Who the claims speak of and until when, or a refusal when they are not what identity writes."""
     try:
-        user = UUID(claims["sub"])
-        kept = "sessions" if "sid" in claims else "authorizations"
-        kept += f"/{UUID(claims['sid' if 'sid' in claims else 'authorization'])}"
         end, issued = int(claims["exp"]), int(claims["iat"])
-        who = Caller(
-            kind="person",
-            name=f"users/{user}",
-            roles=frozenset(map(str, claims["roles"])),
-            session=f"users/{user}/{kept}",
-            scopes=frozenset(str(claims["scope"]).split()),
-            auth_time=datetime.fromtimestamp(claims["auth_time"], UTC),
-            client=str(claims["client_id"]),
-        )
+        who = program(claims) if "credential" in claims else person(claims)
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError):
         raise TokenInvalid("That token is not ours.") from None
     if claims.get("iss") != issuer or claims.get("aud") != AUDIENCE:
@@ -169,3 +160,35 @@ def read(claims: dict[str, Any], now: datetime, issuer: str) -> tuple[Caller, fl
     if issued > (now + SKEW).timestamp() or end - issued > LIFE.total_seconds():
         raise TokenInvalid("That token claims a life we do not give.")
     return who, float(end)
+
+
+def person(claims: dict[str, Any]) -> Caller:
+    user = UUID(claims["sub"])
+    kept = "sessions" if "sid" in claims else "authorizations"
+    kept += f"/{UUID(claims['sid' if 'sid' in claims else 'authorization'])}"
+    return Caller(
+        kind="person",
+        name=f"users/{user}",
+        roles=frozenset(map(str, claims["roles"])),
+        session=f"users/{user}/{kept}",
+        scopes=frozenset(str(claims["scope"]).split()),
+        auth_time=datetime.fromtimestamp(claims["auth_time"], UTC),
+        client=str(claims["client_id"]),
+        is_bound="cnf" in claims,
+    )
+
+
+def program(claims: dict[str, Any]) -> Caller:
+    """A client that asked for nobody but itself. It has no role and no sign-in, whatever else the token says."""
+    client = str(claims["client_id"])
+    if not client or claims["sub"] != f"clients/{client}":
+        raise ValueError(client)
+    return Caller(
+        kind="program",
+        name=f"clients/{client}",
+        session=f"clients/{client}/credentials/{UUID(claims['credential'])}",
+        scopes=frozenset(str(claims["scope"]).split()),
+        client=client,
+        token=f"clients/{client}/tokens/{UUID(claims['jti'])}",
+        is_bound="cnf" in claims,
+    )

@@ -9,10 +9,12 @@ from google.protobuf.descriptor import Descriptor, FileDescriptor
 from rapport.annotations.v1.event_pb2 import event as event_option
 from rapport.commerce.v1 import commerce_pb2
 from rapport.commerce.v1 import events_pb2 as commerce_events
-from rapport.identity.v1 import audit_pb2, identity_pb2, oauth_pb2
+from rapport.identity.v1 import audit_pb2, device_codes_pb2, identity_pb2, oauth_pb2, proofs_pb2
 from rapport.identity.v1 import events_pb2 as identity_events
+from rapport.identity.v1.device_codes_pb2_grpc import DeviceCodeServiceStub
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
+from rapport.identity.v1.proofs_pb2_grpc import ProofServiceStub
 from rapport.loyalty.v1 import events_pb2 as loyalty_events
 from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2, rewards_pb2
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
@@ -29,6 +31,7 @@ from chassis.time import clock_from
 from gateway.app import App
 from gateway.browser import Browser
 from gateway.codec import Codec
+from gateway.device_codes import DeviceCodes
 from gateway.http import Headers
 from gateway.oauth import OAuth
 from gateway.openapi import document
@@ -42,7 +45,13 @@ from gateway.visitors import Visitors
 
 EVENTS = (commerce_events, identity_events, loyalty_events, privacy_events, support_events)
 CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
-    "identity": (identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, audit_pb2.DESCRIPTOR),
+    "identity": (
+        identity_pb2.DESCRIPTOR,
+        oauth_pb2.DESCRIPTOR,
+        audit_pb2.DESCRIPTOR,
+        proofs_pb2.DESCRIPTOR,
+        device_codes_pb2.DESCRIPTOR,
+    ),
     "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR),
     "privacy": (privacy_pb2.DESCRIPTOR,),
     "loyalty": (
@@ -70,7 +79,7 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
         stack.push_async_callback(end, following)
 
         codec, identity = Codec(), IdentityServiceStub(channels["identity"])
-        sessions = Sessions(identity, clock, revoked, settings.origin)
+        sessions = Sessions(identity, ProofServiceStub(channels["identity"]), clock, revoked, settings.origin)
         backends = [Backend(CONTRACTS[name], channels[name]) for name in CONTRACTS]
         carried = list(ways(backends, sessions, codec, settings.patience_seconds))
         visitors = Visitors(settings.proxies)
@@ -84,15 +93,16 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
             store=settings.store,
             mailbox=settings.mailbox_url,
         )
+        oauth = OAuth(OAuthServiceStub(channels["identity"]), identity, sessions, visitors, pages, settings.origin)
+        oauth.typed = DeviceCodes(oauth, DeviceCodeServiceStub(channels["identity"]))
         endpoints = [
             *((way.rule.verb, way.rule.template.text, way.answer) for way in carried),
             ("POST", "/session", browser.sign_in),
             ("GET", "/session", browser.show),
             ("DELETE", "/session", browser.sign_out),
             ("GET", "/events", facts.serve),
-            *OAuth(
-                OAuthServiceStub(channels["identity"]), identity, sessions, visitors, pages, settings.origin
-            ).endpoints(),
+            *oauth.endpoints(),
+            *oauth.typed.endpoints(),
             *pages.endpoints(),
         ]
         app = App(endpoints, settings.origins, SECURE if settings.origin.startswith("https:") else [])

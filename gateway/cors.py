@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gateway.http import Headers, Request, Response
 
 TAKEN = (
-    b"Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Traceparent, X-Rapport-Client, "
+    b"Authorization, Content-Type, DPoP, If-Match, If-None-Match, Idempotency-Key, Traceparent, X-Rapport-Client, "
     b"X-Request-Id"
 )
 EXPOSED = b"ETag, Retry-After, WWW-Authenticate, X-Request-Id, Traceresponse"

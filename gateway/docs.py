@@ -35,6 +35,7 @@ def spoken(access: Mapping[str, Any]) -> str:
         *(["the owner"] if access.get("owner") else []),
         *(f"role {role}" for role in access.get("roles", ())),
         *(f"service {service}" for service in access.get("services", ())),
+        *([f"a program with the scope {access['scope']}"] if access.get("programs") else []),
     ]
     narrowed = f", signed in within {access['freshSeconds']} s" if access.get("freshSeconds") else ""
     return " or ".join(ways) + narrowed

@@ -35,13 +35,14 @@ class Gone(Exception):  # noqa: N818 - it is what they are
 class Request:
     """One request."""
 
-    __slots__ = ("headers", "method", "path", "peer", "query", "receive")
+    __slots__ = ("headers", "method", "path", "peer", "query", "receive", "sent")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["raw_path"].decode("latin-1")  # still percent-encoded
         self.query: str = scope["query_string"].decode("latin-1")
         self.headers: dict[bytes, bytes] = dict(scope["headers"])  # of two of one name, the last
+        self.sent: Headers = scope["headers"]
         self.peer: str = (scope.get("client") or ("",))[0]  # the address of whoever holds the other end of the line
         self.receive = receive
 
@@ -53,6 +54,10 @@ class Request:
     def header(self, name: bytes) -> str:
         """Its value; "" where it was not sent."""
         return self.headers.get(name, b"").decode("latin-1")
+
+    def every(self, name: bytes) -> str:
+        """All values of that name (RFC 9110, 5.3): of what may be sent once, two are none."""
+        return ", ".join(value.decode("latin-1") for found, value in self.sent if found == name)
 
     def cookie(self, name: str) -> str:
         for one in self.header(b"cookie").split(";"):

@@ -3,13 +3,14 @@ people sign in and consent on, without scripts, and what the protocol says of he
 
 GET, POST /oauth/authorize    POST /oauth/sign-in    POST /oauth/consent    the browser's way
 GET, POST /oauth/end-session    POST /oauth/sign-out    the browser's way out
-POST /oauth/token    POST /oauth/introspect    POST /oauth/revoke    GET, POST /oauth/userinfo    what clients call
+POST /oauth/token, /oauth/par, /oauth/device_authorization, /oauth/introspect, /oauth/revoke    what clients call
+GET, POST /oauth/userinfo    what they call with a person's token
 GET /oauth/jwks    GET /.well-known/openid-configuration, oauth-authorization-server    what they read
 """
 
 import hmac
 import secrets
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -22,6 +23,7 @@ from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 
 from chassis.refusal import refused
+from gateway.device_codes import DeviceCodes, is_typed
 from gateway.http import Handler, Headers, Request, Response, pairs
 from gateway.pages import HEADERS, POLICY, Pages
 from gateway.refusals import OriginRefused
@@ -34,6 +36,8 @@ JSON: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no
 READABLE: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"public, max-age=300")]
 CALLED = {
     "token": oauth_pb2.CallEndpointRequest.TOKEN,
+    "par": oauth_pb2.CallEndpointRequest.PUSHED_AUTHORIZATION,
+    "device_authorization": oauth_pb2.CallEndpointRequest.DEVICE_AUTHORIZATION,
     "introspect": oauth_pb2.CallEndpointRequest.INTROSPECTION,
     "revoke": oauth_pb2.CallEndpointRequest.REVOCATION,
     "userinfo": oauth_pb2.CallEndpointRequest.USERINFO,
@@ -79,6 +83,7 @@ class OAuth:
     ) -> None:
         self.oauth, self.identity, self.sessions, self.visitors = oauth, identity, sessions, visitors
         self.pages, self.issuer = pages, issuer
+        self.typed: DeviceCodes  # where people type the codes of devices
 
     def endpoints(self) -> Iterator[tuple[str, str, Handler]]:
         yield "GET", "/oauth/authorize", self.authorize
@@ -111,6 +116,8 @@ class OAuth:
         decision: "oauth_pb2.AuthorizeRequest.Decision.ValueType" = oauth_pb2.AuthorizeRequest.DECISION_UNSPECIFIED,
     ) -> Response:
         """Send the browser where identity says, or show the page that is missing."""
+        if is_typed(asked):
+            return await self.typed.go_on(request, asked, secret, since=since, decision=decision)
         wanted = oauth_pb2.AuthorizeRequest(parameters=parameters(asked), session_secret=secret, decision=decision)
         if since is not None:
             wanted.ask_time.FromDatetime(since)
@@ -123,12 +130,16 @@ class OAuth:
                 return self.sent_on(answer.redirect)
             case "sign_in":
                 shown: dict[str, Any] = {"client": answer.sign_in.client_title, "email": answer.sign_in.login_hint}
-                return self.form(request, "oauth_sign_in.html", asked, since, shown)
+                return self.form(request, "oauth_sign_in.html", asked, since, shown, to=answer.redirect_uri)
             case "consent":
-                scopes = [SCOPES.get(one, one) for one in answer.consent.scopes]
+                scopes = self.spoken(answer.consent.scopes)
                 shown = {"client": answer.consent.client_title, "email": answer.consent.email, "scopes": scopes}
-                return self.form(request, "oauth_consent.html", asked, since, shown)
+                return self.form(request, "oauth_consent.html", asked, since, shown, to=answer.redirect_uri)
         return self.problem(answer.problem.error, answer.problem.error_description)
+
+    def spoken(self, scopes: Iterable[str]) -> Sequence[str]:
+        """What people are told that they allow."""
+        return [SCOPES.get(one, one) for one in scopes]
 
     async def sign_in(self, request: Request, _: Captured) -> Response:
         fields, asked, since = await self.ours(request)
@@ -141,7 +152,8 @@ class OAuth:
                 return self.failed(error)
             status, wrong = WRONG[error.code()]
             shown = {"client": fields.get("client", ""), "email": said.email, "wrong": wrong}
-            return self.form(request, "oauth_sign_in.html", asked, since, shown, status=status)
+            to = fields.get("to", "")
+            return self.form(request, "oauth_sign_in.html", asked, since, shown, status=status, to=to)
         response = await self.go_on(request, asked, made.secret, since=since)
         response.headers += [*cookies(made.secret), *remembered(made.browser_secret)]
         return response
@@ -208,13 +220,15 @@ class OAuth:
         shown: Mapping[str, Any],
         *,
         status: int = 200,
+        to: str = "",
     ) -> Response:
-        """A page with a form that goes on with the request, as it was asked."""
+        """A page with a form that goes on with the request, as it was asked, and in the end leads to that address."""
         cookie = request.cookie(FORM_COOKIE) or secrets.token_urlsafe(24)
         began = since or self.sessions.clock()
         hidden = {"request": urlencode(asked), "asked": str(int(began.timestamp())), "form_token": token_of(cookie)}
-        said = dict(asked)
-        target = origin_of(said.get("redirect_uri") or said.get("post_logout_redirect_uri", ""))
+        target = origin_of(to or dict(asked).get("post_logout_redirect_uri", ""))
+        if to:
+            hidden["to"] = target
         response = self.page(template, status, target=target, hidden=hidden, **shown)
         response.headers.append((b"set-cookie", SET_FORM.format(FORM_COOKIE, cookie).encode()))
         return response
@@ -246,7 +260,11 @@ class OAuth:
         async def answer(request: Request, _: Captured) -> Response:
             fields = await request.form() if request.method == "POST" else []
             wanted = oauth_pb2.CallEndpointRequest(
-                endpoint=CALLED[name], parameters=parameters(fields), authorization=request.header(b"authorization")
+                endpoint=CALLED[name],
+                parameters=parameters(fields),
+                authorization=request.header(b"authorization"),
+                proof=request.every(b"dpop"),
+                method=request.method,
             )
             try:
                 told = await self.oauth.CallEndpoint(wanted)
@@ -271,6 +289,7 @@ class OAuth:
 
     async def discovery(self, _: Request, __: Captured) -> Response:
         """OpenID Connect Discovery, 3; RFC 8414, 2. All of it hangs on the one public address, on no Host header."""
+        published = await self.identity.GetJwks(identity_pb2.GetJwksRequest())
         said = {
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/oauth/authorize",
@@ -279,16 +298,20 @@ class OAuth:
             "userinfo_endpoint": f"{self.issuer}/oauth/userinfo",
             "introspection_endpoint": f"{self.issuer}/oauth/introspect",
             "revocation_endpoint": f"{self.issuer}/oauth/revoke",
+            "pushed_authorization_request_endpoint": f"{self.issuer}/oauth/par",
+            "require_pushed_authorization_requests": False,
             "jwks_uri": f"{self.issuer}/oauth/jwks",
             "scopes_supported": list(SCOPES),
             "response_types_supported": ["code"],
             "response_modes_supported": ["query", "form_post"],
-            "grant_types_supported": ["authorization_code", "refresh_token"],
+            "device_authorization_endpoint": f"{self.issuer}/oauth/device_authorization",
+            "grant_types_supported": GRANTS,
             "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["RS256", "Ed25519"],
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-            "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-            "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+            "id_token_signing_alg_values_supported": sorted({key.alg for key in published.keys}),
+            **proving("token", *PROVING, "none"),
+            **proving("introspection", *PROVING),
+            **proving("revocation", *PROVING, "none"),
+            "dpop_signing_alg_values_supported": SIGNED_WITH,
             "code_challenge_methods_supported": ["S256"],
             "prompt_values_supported": ["none", "login", "consent", "select_account"],
             "claims_supported": CLAIMS,
@@ -301,6 +324,22 @@ class OAuth:
 
 
 NO_REFERRER = (b"referrer-policy", b"no-referrer")
+GRANTS = [
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    "urn:ietf:params:oauth:grant-type:device_code",
+]
+PROVING = ("private_key_jwt", "client_secret_basic", "client_secret_post")
+SIGNED_WITH = ["ES256", "PS256", "Ed25519", "EdDSA"]  # by programs, whatever it is that they sign
+
+
+def proving(endpoint: str, *ways: str) -> Mapping[str, Sequence[str]]:
+    """How programs prove themselves at an endpoint (RFC 8414, 2)."""
+    return {
+        f"{endpoint}_endpoint_auth_methods_supported": ways,
+        f"{endpoint}_endpoint_auth_signing_alg_values_supported": SIGNED_WITH,
+    }
 
 
 def gone_on(uri: str) -> Response:

@@ -170,6 +170,8 @@ def access(rule: Rule) -> dict[str, Any]:
         ways.append({})
     if said.signed_in or said.roles or said.owner:
         ways += [{"session": []}, {"bearer": [said.scope] if said.scope else []}]
+    elif said.programs:
+        ways.append({"bearer": [said.scope]})
     if said.services:
         ways.append({"service": []})
     policy = {
@@ -180,6 +182,7 @@ def access(rule: Rule) -> dict[str, Any]:
         "services": list(said.services),
         "scope": said.scope,
         "freshSeconds": said.fresh.seconds,
+        "programs": said.programs,
     }
     return {"security": ways, "x-access": {name: value for name, value in policy.items() if value}}
 

@@ -47,6 +47,10 @@ BY_CODE = {
     StatusCode.UNIMPLEMENTED: 501,
     StatusCode.UNAVAILABLE: 503,
 }
+CHALLENGES = {  # of HTTP, where it is not the token that is wrong
+    "SIGN_IN_NEEDED": b"Bearer",
+    "PROOF_INVALID": b'DPoP error="invalid_dpop_proof", algs="ES256 PS256 Ed25519 EdDSA"',
+}
 SOON = timedelta(seconds=2)  # to come again in, where who refuses does not say
 STEP = re.compile(r"(\w+)(?:\[(\d+)\])?")
 HEAD: Headers = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
@@ -135,8 +139,7 @@ def answer(problem: Problem, ids: Span) -> Response:
     if again is not None:
         headers.append((b"retry-after", b"%d" % ceil(again.total_seconds())))
     if status == 401:
-        asked = b"Bearer" if said.reason == "SIGN_IN_NEEDED" else b'Bearer error="invalid_token"'
-        headers.append((b"www-authenticate", asked))
+        headers.append((b"www-authenticate", CHALLENGES.get(said.reason, b'Bearer error="invalid_token"')))
     if status == 405:
         headers.append((b"allow", said.metadata.get("allow", "").encode()))
     return Response(orjson.dumps(body), status, headers)

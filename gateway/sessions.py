@@ -15,10 +15,13 @@ from hashlib import sha256
 import grpc
 from rapport.identity.v1 import identity_pb2 as pb
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
+from rapport.identity.v1.proofs_pb2 import CheckProofRequest
+from rapport.identity.v1.proofs_pb2_grpc import ProofServiceStub
 
 from chassis.client import Metadata, as_person
 from chassis.refusal import SignInNeeded, TokenInvalid
 from chassis.time import Clock, moment
+from chassis.tokens import DPOP
 from gateway.http import Headers, Request
 from gateway.refusals import OriginRefused
 
@@ -61,8 +64,16 @@ class Person:
 class Sessions:
     """Swaps cookies for tokens, and remembers each until it ends or is revoked. Losing the memory costs a call."""
 
-    def __init__(self, identity: IdentityServiceStub, clock: Clock, revoked: Container[str], origin: str) -> None:
+    def __init__(
+        self,
+        identity: IdentityServiceStub,
+        proofs: ProofServiceStub,
+        clock: Clock,
+        revoked: Container[str],
+        origin: str,
+    ) -> None:
         self.identity, self.clock, self.revoked, self.origin = identity, clock, revoked, origin
+        self.proofs = proofs
         self.known: OrderedDict[bytes, Person] = OrderedDict()
         self.asking: dict[bytes, asyncio.Task[Person]] = {}
 
@@ -72,6 +83,7 @@ class Sessions:
         if b"x-rapport-service" in request.headers:  # a peer's own proof instead of ours: the shop's systems call so
             shown = (("x-rapport-service", fit(request.header(b"x-rapport-service"))),)
         if b"authorization" in request.headers:
+            await self.check_proof(request)
             return (*shown, ("authorization", fit(request.header(b"authorization"))))
         secret = request.cookie(COOKIE)
         if not secret or (is_public and request.is_safe):  # what anybody may read is the same for everybody
@@ -83,6 +95,16 @@ class Sessions:
             if is_public and error.code() is grpc.StatusCode.UNAUTHENTICATED:  # their session has ended: now a guest
                 return shown
             raise
+
+    async def check_proof(self, request: Request) -> None:
+        """Have the holder of a bound token show its key, for this request (RFC 9449, 7): services rely on that."""
+        scheme, _, token = request.header(b"authorization").partition(" ")
+        if scheme != DPOP.strip():
+            return
+        asked = CheckProofRequest(
+            proof=request.every(b"dpop"), method=request.method, path=request.path, access_token=fit(token)
+        )
+        await self.proofs.CheckProof(asked)
 
     async def signed_in(self, request: Request) -> Person:
         """The person of the cookie, or a refusal."""

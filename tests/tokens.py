@@ -1,6 +1,6 @@
 """Access tokens as identity would sign them, for services that are tested without it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -34,20 +34,32 @@ def mint(
     **others: object,
 ) -> str:
     claims = {
-        "iss": ISSUER,
-        "aud": AUDIENCE,
         "sub": str(user),
         "sid": str(session or uuid4()),
         "roles": list(roles),
         "scope": scope,
         "client_id": client,
         "auth_time": int((signed_in or now).timestamp()),
+        **others,
+    }
+    return signed(claims, now, life, key)
+
+
+def signed(claims: Mapping[str, object], now: datetime, life: timedelta = LIFE, key: OKPKey = KEY) -> str:
+    usual = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
         "iat": int(now.timestamp()),
         "exp": int((now + life).timestamp()),
         "jti": str(uuid4()),
-        **others,
     }
-    return jwt.encode({"alg": ALGORITHM, "kid": str(key.kid)}, claims, key, algorithms=[ALGORITHM])
+    return jwt.encode({"alg": ALGORITHM, "kid": str(key.kid)}, {**usual, **claims}, key, algorithms=[ALGORITHM])
+
+
+def as_program(client: str, *, now: datetime, scope: str = "", **others: object) -> tuple[tuple[str, str], ...]:
+    """The metadata of a call by a client that asked for nobody but itself."""
+    claims = {"sub": f"clients/{client}", "client_id": client, "credential": str(uuid4()), "scope": scope, **others}
+    return as_person(signed(claims, now))
 
 
 def as_user(user: UUID, *roles: str, now: datetime, **how: object) -> tuple[tuple[str, str], ...]:

@@ -1,9 +1,11 @@
 """The identity service's process."""
 
-from rapport.identity.v1 import audit_pb2, events_pb2, identity_pb2, oauth_pb2
+from rapport.identity.v1 import audit_pb2, device_codes_pb2, events_pb2, identity_pb2, oauth_pb2, proofs_pb2
 from rapport.identity.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
+from rapport.identity.v1.device_codes_pb2_grpc import add_DeviceCodeServiceServicer_to_server
 from rapport.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
 from rapport.identity.v1.oauth_pb2_grpc import add_OAuthServiceServicer_to_server
+from rapport.identity.v1.proofs_pb2_grpc import add_ProofServiceServicer_to_server
 
 from chassis.database import Sessions
 from chassis.pages import Pages
@@ -15,12 +17,17 @@ from services.identity.audit import chain_audit_entries, forget_audit_entries
 from services.identity.email_changes import forget_email_changes
 from services.identity.oauth.authorizations import forget_authorizations
 from services.identity.oauth.codes import Codes
+from services.identity.oauth.device_codes import forget_device_codes
+from services.identity.oauth.once import forget_spent
+from services.identity.oauth.pushed import forget_pushed_requests
 from services.identity.passwords import Passwords
 from services.identity.recoveries import forget_recoveries
 from services.identity.registrations import forget_registrations
 from services.identity.rpc.audit import Audit
+from services.identity.rpc.device_codes import DeviceCodes
 from services.identity.rpc.identity import Identity
 from services.identity.rpc.oauth import OAuth
+from services.identity.rpc.proofs import Proofs
 from services.identity.sessions import forget_sessions
 from services.identity.settings import Settings
 from services.identity.tokens import Signer
@@ -42,11 +49,20 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
     return Service(
         name="identity",
         package="rapport.identity.v1",
-        contracts=[identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, audit_pb2.DESCRIPTOR, events_pb2.DESCRIPTOR],
+        contracts=[
+            identity_pb2.DESCRIPTOR,
+            oauth_pb2.DESCRIPTOR,
+            audit_pb2.DESCRIPTOR,
+            proofs_pb2.DESCRIPTOR,
+            device_codes_pb2.DESCRIPTOR,
+            events_pb2.DESCRIPTOR,
+        ],
         servicers=[
             (add_IdentityServiceServicer_to_server, identity),
             (add_OAuthServiceServicer_to_server, OAuth(sessions, clock, pages, signer, codes)),
             (add_AuditServiceServicer_to_server, Audit(sessions, pages)),
+            (add_ProofServiceServicer_to_server, Proofs(sessions, clock, signer)),
+            (add_DeviceCodeServiceServicer_to_server, DeviceCodes(sessions, clock)),
         ],
         jobs=[
             forget_registrations,
@@ -57,6 +73,9 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             forget_attempts,
             chain_audit_entries,
             forget_audit_entries,
+            forget_spent,
+            forget_pushed_requests,
+            forget_device_codes,
         ],
         sessions=sessions,
         metadata=models.Base.metadata,

@@ -75,6 +75,8 @@ def by_whom(owner: str) -> tuple[Actor, str, str]:
         return Actor.PROGRAM, "", f"clients/{who.client}"
     if who.kind == "person" and who.name != owner:
         return Actor.STAFF, who.name, ""
+    if who.kind == "program":
+        return Actor.PROGRAM, "", who.name
     if who.kind == "service" and who.name != "services/gateway":  # that one asks for whoever is signing in
         return Actor.PROGRAM, "", who.name
     return Actor.OWNER, "", ""

@@ -59,5 +59,9 @@ class AuthorizationNotFound(Refusal):
     code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.AUTHORIZATION_NOT_FOUND)
 
 
+class ProofInvalid(Refusal):
+    code, reason = StatusCode.UNAUTHENTICATED, ErrorReason.Name(errors.PROOF_INVALID)
+
+
 class UserDeleting(Refusal):
     code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.USER_DELETING)

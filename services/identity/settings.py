@@ -11,7 +11,7 @@ class Settings(ServiceSettings):
 
     public_url: str  # where people reach the store's help centre: links in mails begin with it
     signing_key: Secret  # Ed25519 keys in PEM, the same in all replicas: the first signs, all are published
-    id_token_key: Secret  # RSA keys in PEM, likewise
+    id_token_key: Secret  # RSA keys in PEM, likewise, and P-256 keys where clients want ES256
     # Keys of codes and refresh tokens, the same in all replicas: hex, 32 bytes or more, a line each, the first in use.
     oauth_key: Secret
     # What a guess costs (Argon2id). The defaults are OWASP's least; raise them until a sign-in takes what you can bear:

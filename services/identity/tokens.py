@@ -2,7 +2,8 @@
 client who signed in.
 
 RAPPORT_SIGNING_KEY_FILE holds Ed25519 keys in PEM, one after another: the first signs, all are published.
-RAPPORT_ID_TOKEN_KEY_FILE holds RSA keys likewise, for the ID tokens of clients that know nothing newer. To rotate,
+RAPPORT_ID_TOKEN_KEY_FILE holds RSA keys likewise, for the ID tokens of clients that know nothing newer, and may hold
+P-256 keys, for those that want ES256: of each kind the first signs. To rotate,
 append the new key; once every service has had five minutes to fetch it, put it first; once tokens of the old one have
 ended, remove that.
 """
@@ -11,20 +12,22 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import OKPKey, RSAKey
+from joserfc.errors import InvalidKeyTypeError, JoseError
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from chassis.access import STORE
 from chassis.settings import SettingsError
 from chassis.tokens import ALGORITHM, AUDIENCE, LIFE
-from services.identity.models import Algorithm, Authorization, Session
+from services.identity.models import Algorithm, Authorization, Client, Session
 
 BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 TYPE = "at+jwt"  # so that no other token of ours is taken for one (RFC 9068, 2.1)
-RSA_NEEDED = "RAPPORT_ID_TOKEN_KEY_FILE has to hold RSA keys in PEM, the first of them private."
+OTHERS_NEEDED = (
+    "RAPPORT_ID_TOKEN_KEY_FILE has to hold RSA keys in PEM, and may hold P-256 keys, the first of each kind private."
+)
 NEEDED = "RAPPORT_SIGNING_KEY_FILE has to hold Ed25519 keys in PEM, the first of them private."
 
 
@@ -32,35 +35,42 @@ class Signer:
     """Writes tokens, and says by which keys they are checked."""
 
     def __init__(self, pem: str, id_token_pem: str, *, issuer: str) -> None:
-        self.keys, self.rsa_keys, self.issuer = read(pem), read_rsa(id_token_pem), issuer
+        self.keys, self.issuer = read(pem), issuer
+        self.rsa_keys, self.ec_keys = read_others(id_token_pem)
         self.key = self.keys[0]
 
     def issue(self, session: Session, roles: Sequence[str], *, now: datetime) -> tuple[str, datetime]:
         """A token for the store's own front end, and when it ends: never after its session."""
         end = min(now + LIFE, session.expire_time)
         token = self.access_token(
-            session.user_id, STORE, session.auth_time, now, end, sid=str(session.id), roles=list(roles), scope=""
-        )
+            str(session.user_id), STORE, now, end,
+            auth_time=int(session.auth_time.timestamp()), sid=str(session.id), roles=list(roles), scope="",
+        )  # fmt: skip
         return token, datetime.fromtimestamp(int(end.timestamp()), now.tzinfo)
 
-    def issue_to(self, client: Authorization, *, now: datetime) -> tuple[str, timedelta]:
+    def issue_to(self, client: Authorization, thumbprint: str = "", *, now: datetime) -> tuple[str, timedelta]:
         """A token for another client, and how long it lives. No role of its person reaches that far."""
         token = self.access_token(
-            client.user_id, client.client_id, client.auth_time, now, now + LIFE,
-            authorization=str(client.id), roles=[], scope=" ".join(client.scopes),
+            str(client.user_id), client.client_id, now, now + LIFE,
+            auth_time=int(client.auth_time.timestamp()), authorization=str(client.id), roles=[],
+            scope=" ".join(client.scopes), **bound(thumbprint),
         )  # fmt: skip
         return token, LIFE
 
-    def access_token(
-        self, user: UUID, client: str, auth_time: datetime, now: datetime, end: datetime, **said: Any
-    ) -> str:
+    def issue_for_itself(self, client: Client, scopes: Sequence[str], thumbprint: str = "", *, now: datetime) -> str:
+        """A token for a program that asks for nobody."""
+        credential, scope = str(client.credential_id), " ".join(scopes)
+        return self.access_token(
+            client.name, client.id, now, now + LIFE, credential=credential, scope=scope, **bound(thumbprint)
+        )
+
+    def access_token(self, sub: str, client: str, now: datetime, end: datetime, **said: Any) -> str:
         """In the profile of RFC 9068."""
         claims = {
             "iss": self.issuer,
             "aud": AUDIENCE,
-            "sub": str(user),
+            "sub": sub,
             "client_id": client,
-            "auth_time": int(auth_time.timestamp()),
             "iat": int(now.timestamp()),
             "exp": int(end.timestamp()),
             "jti": str(uuid4()),
@@ -74,8 +84,12 @@ class Signer:
         """Signed as the client was registered to read it (OpenID Connect Core, 15.1)."""
         if algorithm is Algorithm.ED25519:
             return jwt.encode({"alg": ALGORITHM, "kid": self.key.kid}, claims, self.key, algorithms=[ALGORITHM])
-        key = self.rsa_keys[0]
-        return jwt.encode({"alg": "RS256", "kid": key.kid}, claims, key, algorithms=["RS256"])
+        key = self.ec_keys[0] if algorithm is Algorithm.ES256 else self.rsa_keys[0]
+        return jwt.encode({"alg": algorithm.value, "kid": key.kid}, claims, key, algorithms=[algorithm.value])
+
+    def can_sign(self, algorithm: Algorithm) -> bool:
+        """Whether there is a key for ID tokens of that kind."""
+        return algorithm is not Algorithm.ES256 or bool(self.ec_keys)
 
     def claims(self, access_token: str, *, now: datetime) -> dict[str, Any] | None:
         """What an access token of ours says, as long as it lives; None for any other text."""
@@ -86,10 +100,10 @@ class Signer:
 
     def hinted(self, id_token: str) -> dict[str, Any] | None:
         """What an ID token of ours says, however old it is; None for any other text."""
-        found = self.ours(id_token, [*self.keys, *self.rsa_keys], ALGORITHM, "RS256")
+        found = self.ours(id_token, [*self.keys, *self.rsa_keys, *self.ec_keys], ALGORITHM, "RS256", "ES256")
         return found.claims if found is not None and found.header.get("typ") != TYPE else None
 
-    def ours(self, token: str, keys: Sequence[OKPKey | RSAKey], *algorithms: str) -> jwt.Token | None:
+    def ours(self, token: str, keys: Sequence[OKPKey | RSAKey | ECKey], *algorithms: str) -> jwt.Token | None:
         """The token, where one of these keys signed it and we are its issuer."""
         known = {key.kid: key for key in keys}
         try:
@@ -103,10 +117,16 @@ class Signer:
         return [
             *(public(key, ("crv", "x"), ALGORITHM) for key in self.keys),
             *(public(key, ("n", "e"), "RS256") for key in self.rsa_keys),
+            *(public(key, ("crv", "x", "y"), "ES256") for key in self.ec_keys),
         ]
 
 
-def public(key: OKPKey | RSAKey, parts: tuple[str, str], algorithm: str) -> dict[str, str]:
+def bound(thumbprint: str) -> dict[str, Any]:
+    """The claim that ties a token to a key of its holder's (RFC 9449, 6.1)."""
+    return {"cnf": {"jkt": thumbprint}} if thumbprint else {}
+
+
+def public(key: OKPKey | RSAKey | ECKey, parts: tuple[str, ...], algorithm: str) -> dict[str, str]:
     said = key.as_dict(private=False)
     wanted = ("kty", *parts, "kid")
     return {name: str(said[name]) for name in wanted} | {"use": "sig", "alg": algorithm}
@@ -127,15 +147,20 @@ def named(pem: str) -> OKPKey:
     return OKPKey.import_key(pem, {"kid": OKPKey.import_key(pem).thumbprint()})
 
 
-def read_rsa(pem: str) -> list[RSAKey]:
-    """The RSA keys in a file, each named by its own thumbprint (RFC 7638)."""
+def read_others(pem: str) -> tuple[list[RSAKey], list[ECKey]]:
+    """The RSA keys in a file, and its P-256 keys, each named by its own thumbprint (RFC 7638)."""
+    rsa: list[RSAKey] = []
+    ec: list[ECKey] = []
     try:
-        keys = [
-            RSAKey.import_key(block[0], {"kid": RSAKey.import_key(block[0]).thumbprint()})
-            for block in BLOCK.finditer(pem)
-        ]
+        for block in BLOCK.finditer(pem):
+            try:
+                rsa.append(RSAKey.import_key(block[0], {"kid": RSAKey.import_key(block[0]).thumbprint()}))
+            except InvalidKeyTypeError:
+                ec.append(ECKey.import_key(block[0], {"kid": ECKey.import_key(block[0]).thumbprint()}))
     except (JoseError, ValueError, TypeError):
-        raise SettingsError(RSA_NEEDED) from None
-    if not keys or not keys[0].is_private:
-        raise SettingsError(RSA_NEEDED)
-    return keys
+        raise SettingsError(OTHERS_NEEDED) from None
+    if not rsa or not all(keys[0].is_private for keys in (rsa, ec) if keys):
+        raise SettingsError(OTHERS_NEEDED)
+    if any(key.curve_name != "P-256" for key in ec):
+        raise SettingsError(OTHERS_NEEDED)
+    return rsa, ec

@@ -15,7 +15,7 @@ from chassis.settings import SettingsError
 from chassis.time import system_clock
 from tests.chassis.oracle import PRIVACY, SUPPORT, Omen, Question, UpdateOmenRequest, consulted, contract
 from tests.chassis.test_rpc import refusal_of, whole
-from tests.tokens import as_user
+from tests.tokens import as_program, as_user
 
 ADA, EVE = UUID("8a3c9a5e-0c5f-4a56-9f0e-3f4d7c5b2a10"), UUID("0b7e6d1c-52a1-4d1f-8a59-6f1f6f0c9d21")
 OMEN = f"users/{ADA}/omens/{uuid4()}"
@@ -30,6 +30,8 @@ ada, eve = person(ADA), person(EVE)
 agent, admin = person(EVE, "agent"), person(EVE, "admin")
 reader = person(ADA, client="reader", scope="omens profile")
 writer = person(ADA, client="writer", scope="omens.write")
+robot = as_program("robot", now=system_clock(), scope="omens.write")
+reading_robot = as_program("robot", now=system_clock(), scope="omens")
 stale = person(ADA, signed_in=system_clock() - timedelta(seconds=301))
 
 
@@ -63,6 +65,17 @@ stale = person(ADA, signed_in=system_clock() - timedelta(seconds=301))
         ("ForgetOmen", (*PRIVACY, *stale), ""),
         ("TellMine", NOBODY, "SIGN_IN_NEEDED"),
         ("TellMine", eve, ""),
+        ("SayOmen", robot, ""),
+        ("SayOmen", reading_robot, "SCOPE_MISSING"),
+        ("SayOmen", writer, "FORBIDDEN"),  # it has the scope, and a person in it
+        ("SayOmen", ada, "FORBIDDEN"),
+        ("SayOmen", NOBODY, "SIGN_IN_NEEDED"),
+        ("SayOmen", PRIVACY, ""),
+        ("SayOmen", (*SUPPORT, *robot), ""),
+        ("Ask", robot, ""),
+        ("GetOmen", reading_robot, "FORBIDDEN"),
+        ("TellMine", robot, "FORBIDDEN"),
+        ("ReadAll", robot, "FORBIDDEN"),
         ("ReadAll", NOBODY, "SIGN_IN_NEEDED"),
         ("ReadAll", admin, "FORBIDDEN"),
         ("ReadAll", SUPPORT, "FORBIDDEN"),
@@ -130,6 +143,7 @@ async def who(question: Any, context: Context) -> str:
         (ada, f"person users/{ADA} {ADA}"),
         (PRIVACY, "service services/privacy None"),
         ((*PRIVACY, *ada), f"person users/{ADA} {ADA}"),
+        (robot, "program clients/robot None"),
     ],
 )
 async def test_a_servicer_knows_its_caller(metadata: Any, said: str) -> None:
@@ -197,6 +211,9 @@ NAMES = 'repeated string name = 1 [(google.api.resource_reference).type = "x/Y"]
         (lambda: oracle(access('public: true scope: "a"')), "narrows a way in for people, and has none"),
         (lambda: oracle(access('services: "privacy" fresh: {seconds: 1}')), "narrows a way in for people"),
         (lambda: oracle(access('signed_in: true roles: "agent"')), "its roles and owner are idle"),
+        (lambda: oracle(access("programs: true")), "lets programs in, and names no scope that they need"),
+        (lambda: oracle(access("public: true programs: true")), "is public, so what else it says is idle"),
+        (lambda: oracle(access('programs: true scope: "a" fresh: {seconds: 1}')), "narrows a way in for people"),
         (lambda: oracle(access('roles: "agnet"')), "speaks of agnet, which is no role"),
         (lambda: oracle(access('services: "privaty"')), "speaks of privaty"),
         (lambda: oracle(access('owner: "name"')), "takes name for the owner, which is no resource name in Ask"),

@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from rapport.holder.v1.holder_pb2 import DescribeHoldingsRequest
 from rapport.holder.v1.holder_pb2_grpc import HolderServiceStub
-from rapport.identity.v1.events_pb2 import SessionRevoked, UserDeleted, UserDeletionRequested
+from rapport.identity.v1.events_pb2 import ClientRevoked, SessionRevoked, UserDeleted, UserDeletionRequested
 from sqlalchemy import Column, MetaData, Table, Text, Uuid
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -40,7 +40,7 @@ from chassis.time import TestClock, timestamp
 from tests import tokens
 from tests.chassis.oracle import FILE, PEERS, PRIVACY, Oracle, Question, Stub, contract, echo, servicer
 from tests.chassis.test_rpc import refusal_of
-from tests.tokens import as_user
+from tests.tokens import as_program, as_user
 
 ADA = UUID("8a3c9a5e-0c5f-4a56-9f0e-3f4d7c5b2a10")
 
@@ -294,6 +294,36 @@ async def streams(url: str) -> AsyncIterator[None]:
 
 def session_revoked(session: UUID, now: datetime) -> Message:
     return SessionRevoked(user=f"users/{ADA}", session=f"users/{ADA}/sessions/{session}", event_time=timestamp(now))
+
+
+async def test_what_a_program_got_is_refused_by_every_service_when_it_is_ended(
+    sessions: Sessions, clock: TestClock, settings: ServiceSettings, nats: str
+) -> None:
+    credential, token = uuid4(), uuid4()
+    all_of_it = as_program("robot", now=clock(), credential=str(credential))
+    one_of_it = as_program("robot", now=clock(), jti=str(token))
+    others = as_program("robot", now=clock())
+    ended = {f"clients/robot/credentials/{credential}": all_of_it, f"clients/robot/tokens/{token}": one_of_it}
+    async with (
+        streams(nats),
+        serving(composed(sessions, clock), replace(settings, nats_url=nats)) as served,
+        calling(served) as stub,
+    ):
+        for revoked, shown in ended.items():
+            await stub.Ask(Question(), metadata=shown)
+            event = ClientRevoked(client="clients/robot", revoked=revoked, event_time=timestamp(clock()))
+            async with sessions.begin() as transaction:
+                await publish(transaction, event)
+
+            async def is_refused(shown: Any = shown) -> bool:
+                try:
+                    await stub.Ask(Question(), metadata=shown)
+                except grpc.aio.AioRpcError as error:
+                    return error.code() is grpc.StatusCode.UNAUTHENTICATED
+                return False
+
+            await until(is_refused)
+        await stub.Ask(Question(), metadata=others)
 
 
 @pytest.mark.parametrize("kind", [SessionRevoked, UserDeletionRequested, UserDeleted])

@@ -56,6 +56,17 @@ def kinds(said: Access, now: Any) -> Iterator[Kind]:
     yield Kind("another client, with the scope", full, person(tuple(said.roles), True) if said.scope else scoped)
     old = user(OWNER, *said.roles, signed_in=now - timedelta(seconds=301))
     fresh = "SIGN_IN_TOO_OLD" if said.fresh.seconds and person(tuple(said.roles), True) == "" else ""
+    closed = "FORBIDDEN" if not said.programs else ""
+    yield Kind("program", tokens.as_program("robot", now=now), "" if said.public else closed or "SCOPE_MISSING")
+    able = tokens.as_program("robot", now=now, scope=f"{said.scope} profile points")
+    yield Kind("program, with the scope", able, "" if said.public else closed)
+    # What a token says of roles and people, where a program has it.
+    odd = tokens.as_program(
+        "robot", now=now, scope=said.scope, roles=[*said.roles], sid=str(uuid4()), auth_time=int(now.timestamp())
+    )
+    yield Kind("program that says it has roles", odd, "" if said.public else closed)
+    lying = tokens.as_program("robot", now=now, scope=said.scope, sub=str(OWNER))
+    yield Kind("program that says it is the owner", lying, "TOKEN_INVALID")
     yield Kind("stale sign-in", old, person(tuple(said.roles), True) or fresh)
     yield Kind("ended token", tokens.as_user(OWNER, *said.roles, now=now - timedelta(minutes=6)), "TOKEN_INVALID")
     yield Kind("forged token", (("authorization", "Bearer e30.e30.AAAA"),), "TOKEN_INVALID")

@@ -20,11 +20,13 @@ METHODS = [
 ]
 # The gateway's own, for browsers, what they give must not leave it; and what systems send in bulk, over gRPC alone.
 NOT_OVER_HTTP = {
+    "rapport.identity.v1.DeviceCodeService.AnswerDeviceCode": ["gateway"],
     "rapport.identity.v1.IdentityService.CreateSession": ["gateway"],
     "rapport.identity.v1.IdentityService.IssueAccessToken": ["gateway"],
     "rapport.identity.v1.OAuthService.Authorize": ["gateway"],
     "rapport.identity.v1.OAuthService.CallEndpoint": ["gateway"],
     "rapport.identity.v1.OAuthService.EndSession": ["gateway"],
+    "rapport.identity.v1.ProofService.CheckProof": ["gateway"],
     "rapport.loyalty.v1.FinanceService.ImportBalances": ["operator"],
     "rapport.loyalty.v1.LedgerService.BatchPost": ["shop", "operator"],
     "rapport.loyalty.v1.LedgerService.StreamPost": ["shop", "operator"],

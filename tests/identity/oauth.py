@@ -83,12 +83,14 @@ class Provider:
         return str((await self.told(**said))["code"])
 
     async def call(self, endpoint: int, authorization: str = "", **said: str) -> tuple[int, Said]:
-        """The status and the body that an endpoint answers with."""
+        """The status and the body that an endpoint answers with, to a request with the `proof` it is given."""
+        proof = said.pop("proof", "")
         parameters = [pb.Parameter(name=name, value=value) for name, value in said.items() if value]
         asked = pb.CallEndpointRequest(
             endpoint=endpoint,  # type: ignore[arg-type]
             parameters=parameters,
             authorization=authorization,
+            proof=proof,
         )
         answer = await self.stub.CallEndpoint(asked, metadata=GATEWAY)
         return answer.status, json.loads(answer.body) if answer.body else {}

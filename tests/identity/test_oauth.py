@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from joserfc import jwt
-from joserfc.jwk import OKPKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 from rapport.identity.v1 import identity_pb2
 from rapport.identity.v1 import oauth_pb2 as pb
 from rapport.identity.v1.events_pb2 import AuthorizationCreated
@@ -45,6 +45,30 @@ async def test_a_client_reads_id_tokens_in_the_algorithm_it_chose(provider: Prov
     told = await provider.tokens()
     public = OKPKey.import_key(provider.identity.key.as_dict(private=False))
     assert jwt.decode(told["id_token"], public, algorithms=["Ed25519"]).claims["aud"] == "app"
+
+
+async def test_a_client_may_choose_p256(provider: Provider) -> None:
+    await provider.register(id_token_algorithm=pb.Client.ES256)
+    told = await provider.tokens()
+    keys = (await provider.identity.stub.GetJwks(identity_pb2.GetJwksRequest())).keys
+    [ec] = [one for one in keys if one.kty == "EC"]
+    key = ECKey.import_key({"kty": "EC", "crv": ec.crv, "x": ec.x, "y": ec.y})
+    said = jwt.decode(told["id_token"], key, algorithms=["ES256"])
+    assert (said.header["kid"], ec.alg, said.claims["aud"]) == (ec.kid, "ES256", "app")
+    after = await provider.end_session(id_token_hint=told["id_token"])
+    assert after.WhichOneof("outcome") in ("done", "confirm")
+
+
+async def test_nobody_chooses_what_the_operator_has_no_key_for(
+    settings: Settings, sessions: Sessions, clock: Hands
+) -> None:
+    end = "-----END PRIVATE KEY-----"
+    only_rsa = Secret(settings.id_token_key.value.partition(end)[0] + end)
+    async with served(replace(settings, id_token_key=only_rsa), sessions, clock) as identity:
+        with refused("INVALID_FIELD") as said:
+            await Provider(identity).register(id_token_algorithm=pb.Client.ES256)
+        assert [one.field for one in said[0].violations] == ["client.id_token_algorithm"]
+        await Provider(identity).register(id_token_algorithm=pb.Client.RS256)
 
 
 async def test_a_token_reaches_as_far_as_its_scopes(provider: Provider) -> None:

@@ -17,6 +17,7 @@ from chassis.database import Sessions
 from chassis.settings import Secret, SettingsError
 from chassis.time import moment
 from chassis.tokens import AUDIENCE, LIFE
+from services.identity.models import Algorithm
 from services.identity.sessions import IDLE
 from services.identity.sessions import LIFE as SESSION_LIFE
 from services.identity.settings import Settings
@@ -143,11 +144,32 @@ def test_a_key_that_cannot_sign_stops_the_start_with_a_sentence(file: str) -> No
 
 def test_a_key_that_only_checks_may_follow_one_that_signs() -> None:
     other = ed25519.Ed25519PrivateKey.generate()
-    assert len(Signer(f"{new_key()}{public(other)}", rsa_key(), issuer=ISSUER).published()) == 3
+    assert len(Signer(f"{new_key()}{public(other)}", rsa_key(), issuer=ISSUER).published()) == 4
     assert all("d" not in key for key in Signer(new_key(), rsa_key(), issuer=ISSUER).published())
 
 
-@pytest.mark.parametrize("file", ["", "nonsense", new_key()], ids=["empty", "nonsense", "ed25519"])
+P256 = ec.generate_private_key(ec.SECP256R1())
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "",
+        "nonsense",
+        new_key(),
+        pem(P256),
+        rsa_key() + pem(ec.generate_private_key(ec.SECP384R1())),
+        public(P256) + pem(rsa.generate_private_key(65537, 2048)),
+    ],
+    ids=["empty", "nonsense", "ed25519", "p256 alone", "p384", "p256 public"],
+)
 def test_an_id_token_key_that_cannot_sign_stops_the_start_with_a_sentence(file: str) -> None:
-    with pytest.raises(SettingsError, match="RSA keys in PEM, the first of them private"):
+    with pytest.raises(SettingsError, match="RSA keys in PEM, and may hold P-256 keys, the first of each kind private"):
         Signer(new_key(), file, issuer=ISSUER)
+
+
+def test_without_a_key_for_it_there_is_no_es256() -> None:
+    alone = Signer(new_key(), pem(rsa.generate_private_key(65537, 2048)), issuer=ISSUER)
+    assert not alone.can_sign(Algorithm.ES256)
+    assert "ES256" not in {one["alg"] for one in alone.published()}
+    assert Signer(new_key(), rsa_key(), issuer=ISSUER).can_sign(Algorithm.ES256)

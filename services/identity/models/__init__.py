@@ -4,7 +4,9 @@ from services.identity.models.attempts import Attempts
 from services.identity.models.audit import Actor, AuditAccount, AuditEntry
 from services.identity.models.base import Base
 from services.identity.models.credentials import Credential, EmailChange, Recovery, Registration
+from services.identity.models.device_codes import DeviceCode
 from services.identity.models.oauth import Algorithm, Authorization, Client, Profile
+from services.identity.models.once import PushedRequest, Spent
 from services.identity.models.people import (
     BillingAddress,
     Business,
@@ -30,14 +32,17 @@ __all__ = [
     "BusinessKind",
     "Client",
     "Credential",
+    "DeviceCode",
     "EmailChange",
     "Photo",
     "PostalAddress",
     "Profile",
+    "PushedRequest",
     "Recovery",
     "Registration",
     "Session",
     "ShippingAddress",
+    "Spent",
     "State",
     "User",
 ]

@@ -5,7 +5,8 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 
 from rapport.annotations.v1.personal_data_pb2 import Category, Personal, Purpose
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, false, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.personal_data import impersonal, subject
@@ -20,6 +21,7 @@ class Profile(StrEnum):
     WEB = "WEB"
     PUBLIC = "PUBLIC"
     CONFORMANCE = "CONFORMANCE"
+    SERVICE = "SERVICE"
 
 
 class Algorithm(StrEnum):
@@ -27,6 +29,7 @@ class Algorithm(StrEnum):
 
     RS256 = "RS256"
     ED25519 = "ED25519"
+    ES256 = "ES256"
 
 
 class Client(Base):
@@ -45,10 +48,20 @@ class Client(Base):
     first_party: Mapped[bool]
     id_token_algorithm: Mapped[Algorithm] = mapped_column(one_of(Algorithm))
     version: Mapped[int] = mapped_column(default=1)
+    # What its own tokens name: they end with it, when the secret is another or a key or a scope is gone.
+    credential_id: Mapped[UUID] = mapped_column(default=uuid4, server_default=text("gen_random_uuid()"))
+    keys: Mapped[list[dict[str, str]]] = impersonal("public keys of a program", JSONB, server_default="[]")
+    pushes: Mapped[bool] = mapped_column(server_default=false())  # its requests have to be pushed (RFC 9126)
+    types: Mapped[bool] = mapped_column(server_default=false())  # people type its codes (RFC 8628)
+    binds: Mapped[bool] = mapped_column(server_default=false())  # its tokens have to be bound to a key (RFC 9449)
 
     @property
     def name(self) -> str:
         return f"clients/{self.id}"
+
+    @property
+    def credential(self) -> str:
+        return f"{self.name}/credentials/{self.credential_id}"
 
 
 class Authorization(Base):
@@ -74,6 +87,7 @@ class Authorization(Base):
     redirect_uri: Mapped[str] = impersonal("the address of a program")
     challenge: Mapped[str] = impersonal("the hash of a program's random number")
     nonce: Mapped[str] = impersonal("a program's random number")
+    thumbprint: Mapped[str] = impersonal("of a program's key, which its refresh token needs too", server_default="")
     code_expire_time: Mapped[datetime]
     redeem_time: Mapped[datetime | None]
     # Of the refresh token: counted, because two may come in one instant.

@@ -36,6 +36,7 @@ class Ask:
     prompts: frozenset[str] = frozenset()
     max_age: int | None = None
     login_hint: str = ""
+    thumbprint: str = ""  # of the key that the code is for (RFC 9449, 10)
 
     @property
     def keeps_on(self) -> bool:
@@ -122,6 +123,7 @@ def read(client: Client, parameters: Mapping[str, str]) -> Ask:
             prompts=prompts_of(parameters),
             max_age=max_age_of(parameters),
             login_hint=parameters.get("login_hint", "")[:254],
+            thumbprint=thumbprint_of(parameters),
         )
     except ProtocolError as error:
         raise Refused(bare, error) from None
@@ -160,6 +162,13 @@ def challenge_of(client: Client, parameters: Mapping[str, str]) -> str:
     if not CHALLENGE.fullmatch(challenge):
         raise invalid("The code_challenge must be the SHA-256 of the verifier in base64url: 43 characters.")
     return challenge
+
+
+def thumbprint_of(parameters: Mapping[str, str]) -> str:
+    thumbprint = parameters.get("dpop_jkt", "")
+    if thumbprint and not CHALLENGE.fullmatch(thumbprint):
+        raise invalid("The dpop_jkt is the SHA-256 thumbprint of a key in base64url: 43 characters (RFC 7638).")
+    return thumbprint
 
 
 def prompts_of(parameters: Mapping[str, str]) -> frozenset[str]:

@@ -32,6 +32,9 @@ BATCH = 1_000
 LIFE_OF_TOKENS = timedelta(minutes=5)
 VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
 WORN = ProtocolError("invalid_grant", "That was used, has ended, or is not this client's.")
+OTHER_KEY = ProtocolError(
+    "invalid_grant", "That is bound to another key: sign the proof with the one it was asked for."
+)
 Reason = AuthorizationRevoked.Reason
 
 
@@ -47,6 +50,7 @@ async def begin(session: AsyncSession, ask: Ask, by: Session, *, now: datetime) 
         redirect_uri=ask.redirect_uri,
         challenge=ask.challenge,
         nonce=ask.nonce,
+        thumbprint=ask.thumbprint,
         code_expire_time=now + CODE_LIFE,
         create_time=now,
         expire_time=now + LIFE,
@@ -79,9 +83,16 @@ async def granted(session: AsyncSession, user: UUID, client: str, *, now: dateti
 
 
 async def redeem(
-    session: AsyncSession, client: Client, shown: Shown | None, parameters: Mapping[str, str], *, now: datetime
+    session: AsyncSession,
+    client: Client,
+    shown: Shown | None,
+    parameters: Mapping[str, str],
+    thumbprint: str = "",
+    *,
+    now: datetime,
 ) -> Authorization | ProtocolError:
-    """The authorization of a code, for the first who shows it. Whoever shows it again ends it: then two have it."""
+    """The authorization of a code, for the first who shows it, with the key of that thumbprint. Whoever shows it again
+    ends it: then two have it."""
     if shown is None or shown.generation != CODE:
         return WORN
     found = await held(session, shown.authorization)
@@ -96,8 +107,17 @@ async def redeem(
         return ProtocolError("invalid_grant", "The redirect_uri is not the one that the code was sent to.")
     if not answers(found.challenge, parameters.get("code_verifier", "")):
         return ProtocolError("invalid_grant", "The code_verifier is not the one of the code's challenge.")
+    if found.thumbprint not in ("", thumbprint):
+        return OTHER_KEY
+    return start(found, client, thumbprint, now=now)
+
+
+def start(found: Authorization, client: Client, thumbprint: str, *, now: datetime) -> Authorization:
+    """From now on it is refreshed: by a public client with this key, by another, which proves itself, with none needed
+    (RFC 9449, 5)."""
     found.redeem_time = found.rotate_time = now
     found.generation = 1
+    found.thumbprint = thumbprint if client.profile is Profile.PUBLIC else ""
     return found
 
 
@@ -110,10 +130,11 @@ def answers(challenge: str, verifier: str) -> bool:
 
 
 async def refresh(
-    session: AsyncSession, client: Client, shown: Shown | None, *, now: datetime
+    session: AsyncSession, client: Client, shown: Shown | None, thumbprint: str = "", *, now: datetime
 ) -> Authorization | ProtocolError:
-    """The authorization of a refresh token. A public client's is used once, and the one after it is given again as long
-    as that was not used either and the answer may have been lost; whoever shows an older one ends it all."""
+    """The authorization of a refresh token. A public client's needs the key that it is bound to, and is used once; the
+    one after it is given again as long as that was not used either and the answer may have been lost; whoever shows an
+    older one ends it all."""
     if shown is None or shown.generation == CODE:
         return WORN
     found = await held(session, shown.authorization)
@@ -124,6 +145,9 @@ async def refresh(
     if client.profile is not Profile.PUBLIC:  # it proved itself: nobody else can use this (FAPI 2)
         found.rotate_time = now
         return found
+    if found.thumbprint not in ("", thumbprint):
+        return OTHER_KEY
+    found.thumbprint = thumbprint
     if shown.generation == found.generation:
         found.generation, found.rotate_time = found.generation + 1, now
         return found

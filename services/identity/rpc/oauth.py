@@ -1,12 +1,14 @@
 """The OAuth 2.1 and OpenID Connect provider, and the clients that may use it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import orjson
 from google.protobuf.empty_pb2 import Empty
 from rapport.identity.v1 import oauth_pb2 as pb
+from rapport.identity.v1.identity_pb2 import Jwk
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceServicer
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,19 +16,38 @@ from chassis.database import Sessions
 from chassis.etags import etag_of
 from chassis.names import parse
 from chassis.pages import Pages
+from chassis.refusal import InvalidField, Violation
 from chassis.rpc import Context
 from chassis.time import Clock, moment, timestamp
 from services.identity import sessions, users
 from services.identity.models import Algorithm, Authorization, Client, Profile, Session
-from services.identity.oauth import asks, authorizations, claims, clients, logout
+from services.identity.oauth import (
+    asks,
+    authorizations,
+    claims,
+    clients,
+    device_codes,
+    logout,
+    programs,
+    proofs,
+    pushed,
+)
 from services.identity.oauth.asks import Ask, Person, Refused
+from services.identity.oauth.assertions import Unproven
 from services.identity.oauth.codes import CODE, Codes
+from services.identity.oauth.keys import TAKEN
 from services.identity.oauth.protocol import ProtocolError, invalid, single
 from services.identity.refusals import SessionEnded
-from services.identity.tokens import Signer
+from services.identity.tokens import Signer, bound
 
 CLIENT, AUTHORIZATION = "clients/{client:id}", "users/{user}/authorizations/{authorization}"
-BEARER = "Bearer "
+BEARER, DPOP = "Bearer ", "DPoP "
+UNPROVEN = f'DPoP error="invalid_token", algs="{" ".join(TAKEN)}"'
+PATHS = {
+    pb.CallEndpointRequest.TOKEN: "/oauth/token",
+    pb.CallEndpointRequest.USERINFO: "/oauth/userinfo",
+    pb.CallEndpointRequest.PUSHED_AUTHORIZATION: "/oauth/par",
+}
 Parameters = Mapping[str, str]
 Answer = Mapping[str, Any] | ProtocolError | None
 
@@ -48,6 +69,8 @@ class OAuth(OAuthServiceServicer):
             return pb.AuthorizeResponse(problem=problem)
         except Refused as refused:
             said = {"error": refused.error.error, "error_description": refused.error.description}
+            async with self.sessions.begin() as session:
+                await pushed.close(session, uri_of(request))
             return self.sent_on(refused.ask, said)
 
     async def authorized(self, session: AsyncSession, request: pb.AuthorizeRequest) -> pb.AuthorizeResponse:
@@ -55,7 +78,7 @@ class OAuth(OAuthServiceServicer):
         client = await session.get(Client, parameters.get("client_id", ""))
         if client is None:
             raise invalid("That client_id is not known.")
-        ask = asks.read(client, parameters)
+        ask = asks.read(client, await pushed.unfold(session, client, parameters, now=now))
         used = await self.used(session, request.session_secret)
         granted = await authorizations.granted(session, used.user_id, client.id, now=now) if used else frozenset()
         needs = asks.decide(
@@ -68,11 +91,12 @@ class OAuth(OAuthServiceServicer):
         )
         if used is None or needs.what == "sign_in":
             hint = pb.AuthorizeResponse.SignIn(client_title=client.title, login_hint=ask.login_hint)
-            return pb.AuthorizeResponse(sign_in=hint)
+            return pb.AuthorizeResponse(sign_in=hint, redirect_uri=ask.redirect_uri)
         if needs.what == "consent":
             user = await users.get(session, used.user_id)
             asked = pb.AuthorizeResponse.Consent(client_title=client.title, scopes=ask.scopes, email=user.email)
-            return pb.AuthorizeResponse(consent=asked)
+            return pb.AuthorizeResponse(consent=asked, redirect_uri=ask.redirect_uri)
+        await pushed.close(session, uri_of(request))
         begun = await authorizations.begin(session, ask, used, now=now)
         return self.sent_on(ask, {"code": self.codes.make(begun.id, CODE)})
 
@@ -119,66 +143,128 @@ class OAuth(OAuthServiceServicer):
 
     async def CallEndpoint(self, request: pb.CallEndpointRequest, context: Context) -> pb.CallEndpointResponse:
         """What the endpoint answers, or the error it comes to. A returned error commits what was done before it."""
-        work = {
-            pb.CallEndpointRequest.TOKEN: self.token,
+        endpoints: Mapping[int, Callable[[AsyncSession, Parameters, str], Awaitable[Answer]]] = {
+            pb.CallEndpointRequest.TOKEN: partial(self.token, request),
             pb.CallEndpointRequest.INTROSPECTION: self.introspection,
             pb.CallEndpointRequest.REVOCATION: self.revocation,
-            pb.CallEndpointRequest.USERINFO: self.userinfo,
-        }[request.endpoint]
+            pb.CallEndpointRequest.USERINFO: partial(self.userinfo, request),
+            pb.CallEndpointRequest.PUSHED_AUTHORIZATION: partial(self.pushed, request),
+            pb.CallEndpointRequest.DEVICE_AUTHORIZATION: self.device_authorization,
+        }
+        work = endpoints[request.endpoint]
         try:
             parameters = single((one.name, one.value) for one in request.parameters)
-            async with self.sessions.begin() as session:
-                answer = await work(session, parameters, request.authorization)
         except ProtocolError as error:
-            answer = error
+            return told_as(error)
+        async with self.sessions.begin() as session:
+            try:
+                answer = await work(session, parameters, request.authorization)
+            except ProtocolError as error:  # what was shown by then was shown: it is not taken again
+                answer = error
+            except Unproven as why:
+                answer = ProtocolError("invalid_dpop_proof", str(why))
         if isinstance(answer, ProtocolError):
-            told = {"error": answer.error, "error_description": answer.description} if answer.error else {}
-            return pb.CallEndpointResponse(
-                status=answer.status, body=orjson.dumps(told), www_authenticate=answer.challenge
-            )
-        return pb.CallEndpointResponse(status=200, body=b"" if answer is None else orjson.dumps(answer))
+            return told_as(answer)
+        status = 201 if request.endpoint == pb.CallEndpointRequest.PUSHED_AUTHORIZATION else 200
+        return pb.CallEndpointResponse(status=status, body=b"" if answer is None else orjson.dumps(answer))
 
-    async def token(self, session: AsyncSession, parameters: Parameters, authorization: str) -> Answer:
+    async def token(
+        self, request: pb.CallEndpointRequest, session: AsyncSession, parameters: Parameters, authorization: str
+    ) -> Answer:
         if "grant_type" not in parameters:
             return invalid("Send grant_type.")
-        client, now = await clients.proven(session, parameters, authorization), self.clock()
+        client, now = await self.proven(session, parameters, authorization), self.clock()
         match parameters["grant_type"]:
             case "authorization_code":
                 shown = self.codes.read(parameters.get("code", ""))
-                found = await authorizations.redeem(session, client, shown, parameters, now=now)
+                thumbprint = await self.thumbprint(session, request, client) if shown else ""
+                found = await authorizations.redeem(session, client, shown, parameters, thumbprint, now=now)
             case "refresh_token":
                 shown = self.codes.read(parameters.get("refresh_token", ""))
-                found = await authorizations.refresh(session, client, shown, now=now)
+                thumbprint = await self.thumbprint(session, request, client) if shown else ""
+                found = await authorizations.refresh(session, client, shown, thumbprint, now=now)
+            case "client_credentials":
+                scopes = programs.asked(client, parameters)
+                thumbprint = await self.thumbprint(session, request, client)
+                return programs.granted(client, scopes, self.signer, thumbprint, now=now)
+            case device_codes.GRANT:
+                found = await device_codes.poll(session, client, parameters.get("device_code", ""), now=now)
+                if isinstance(found, Authorization):
+                    thumbprint = await self.thumbprint(session, request, client)
+                    authorizations.start(found, client, thumbprint, now=now)
             case _:
-                return ProtocolError("unsupported_grant_type", "Taken are authorization_code and refresh_token.")
+                taken = "authorization_code, refresh_token, client_credentials and device_code"
+                return ProtocolError("unsupported_grant_type", f"Taken are {taken}.")
         if isinstance(found, ProtocolError):
             return found
-        said = self.tokens(found)
-        if parameters["grant_type"] == "authorization_code" and "openid" in found.scopes:
+        said = self.tokens(found, thumbprint)
+        if parameters["grant_type"] != "refresh_token" and "openid" in found.scopes:
             told = claims.id_token(found, said["access_token"], issuer=self.signer.issuer, now=now)
             said["id_token"] = self.signer.id_token(told, client.id_token_algorithm)
         return said
 
-    def tokens(self, found: Authorization) -> dict[str, Any]:
-        access_token, life = self.signer.issue_to(found, now=self.clock())
+    async def proven(self, session: AsyncSession, parameters: Parameters, authorization: str) -> Client:
+        issuer = self.signer.issuer
+        return await clients.proven(session, parameters, authorization, issuer=issuer, now=self.clock())
+
+    async def thumbprint(self, session: AsyncSession, request: pb.CallEndpointRequest, client: Client) -> str:
+        """Of the key that the client signed this request with; "" where it did not, and need not. Asked only of who has
+        shown something of ours: what is remembered of a proof takes room."""
+        if request.proof:
+            return await proofs.take(session, self.proof(request), now=self.clock())
+        if client.binds:
+            raise Unproven("The tokens of this client are bound to a key: send a proof in the DPoP header (RFC 9449).")
+        return ""
+
+    def proof(self, request: pb.CallEndpointRequest, access_token: str = "") -> proofs.Proof:
+        method, url = request.method or "POST", f"{self.signer.issuer}{PATHS[request.endpoint]}"
+        return proofs.read(request.proof, method=method, url=url, now=self.clock(), access_token=access_token)
+
+    async def pushed(
+        self, request: pb.CallEndpointRequest, session: AsyncSession, parameters: Parameters, authorization: str
+    ) -> Answer:
+        client = await self.proven(session, parameters, authorization)
+        if "request_uri" in parameters:
+            return invalid("A request that is pushed names no other.")
+        if request.proof:
+            thumbprint = self.proof(request).thumbprint
+            if parameters.get("dpop_jkt", thumbprint) != thumbprint:
+                raise Unproven("The proof is of another key than dpop_jkt.")
+            await self.thumbprint(session, request, client)
+            parameters = {**parameters, "dpop_jkt": thumbprint}
+        try:
+            asks.read(client, parameters)
+        except Refused as refused:
+            return refused.error
+        uri = await pushed.push(session, client, parameters, now=self.clock())
+        return {"request_uri": uri, "expires_in": int(pushed.LIFE.total_seconds())}
+
+    async def device_authorization(self, session: AsyncSession, parameters: Parameters, authorization: str) -> Answer:
+        client = await self.proven(session, parameters, authorization)
+        return await device_codes.ask(session, client, parameters, issuer=self.signer.issuer, now=self.clock())
+
+    def tokens(self, found: Authorization, thumbprint: str) -> dict[str, Any]:
+        access_token, life = self.signer.issue_to(found, thumbprint, now=self.clock())
         return {
             "access_token": access_token,
-            "token_type": "Bearer",
+            "token_type": "DPoP" if thumbprint else "Bearer",
             "expires_in": int(life.total_seconds()),
             "scope": " ".join(found.scopes),
             "refresh_token": self.codes.make(found.id, found.generation),
         }
 
     async def introspection(self, session: AsyncSession, parameters: Parameters, authorization: str) -> Answer:
-        client = await clients.proven(session, parameters, authorization)
+        client = await self.proven(session, parameters, authorization)
         if client.profile is Profile.PUBLIC:
             return clients.unproven(authorization)
         if "token" not in parameters:
             return invalid("Send token.")
+        said = self.signer.claims(parameters["token"], now=self.clock())  # None: it is a refresh token
+        if said is not None and programs.is_own(said):
+            return await programs.introspected(session, client, said, self.signer.issuer)
         found = await self.meant(session, parameters["token"])
         if found is None or found.client_id != client.id:
             return {"active": False}
-        said = self.signer.claims(parameters["token"], now=self.clock())  # None: it is a refresh token
         return {
             "active": True,
             "scope": " ".join(found.scopes),
@@ -186,21 +272,38 @@ class OAuth(OAuthServiceServicer):
             "sub": str(found.user_id),
             "iss": self.signer.issuer,
             "exp": said["exp"] if said else int(found.expire_time.timestamp()),
+            **(key_of(said) if said else bound(found.thumbprint)),
         }
 
     async def revocation(self, session: AsyncSession, parameters: Parameters, authorization: str) -> Answer:
-        client = await clients.proven(session, parameters, authorization)
+        client = await self.proven(session, parameters, authorization)
         if "token" not in parameters:
             return invalid("Send token.")
+        said = self.signer.claims(parameters["token"], now=self.clock())
+        if said is not None and programs.is_own(said):
+            await programs.give_up(session, client, said, now=self.clock())
+            return None
         found = await self.meant(session, parameters["token"])
         if found is not None and found.client_id == client.id:
             await authorizations.end(session, found.user_id, found.id, now=self.clock())
         return None
 
-    async def userinfo(self, session: AsyncSession, parameters: Parameters, authorization: str) -> Answer:
-        token = authorization.removeprefix(BEARER) or parameters.get("access_token", "")
+    async def userinfo(
+        self, request: pb.CallEndpointRequest, session: AsyncSession, parameters: Parameters, authorization: str
+    ) -> Answer:
+        token = authorization.removeprefix(BEARER).removeprefix(DPOP) or parameters.get("access_token", "")
         if not token:
             return ProtocolError("", "", status=401, challenge="Bearer")
+        said = self.signer.claims(token, now=self.clock())
+        if authorization.startswith(DPOP):
+            url = f"{self.signer.issuer}{PATHS[request.endpoint]}"
+            method, now = request.method or "POST", self.clock()
+            try:
+                await proofs.prove(session, request.proof, said, token, method=method, url=url, now=now)
+            except Unproven as unproven:
+                return ProtocolError("invalid_dpop_proof", str(unproven), status=401, challenge=UNPROVEN)
+        elif proofs.thumbprint_of(said):
+            return ProtocolError("invalid_token", "That token is bound to a key.", status=401, challenge=UNPROVEN)
         found = await self.of_access_token(session, token)
         if found is None:
             why = "That token is not good, or not any more."
@@ -239,8 +342,11 @@ class OAuth(OAuthServiceServicer):
 
     async def UpdateClient(self, request: pb.UpdateClientRequest, context: Context) -> pb.Client:
         wanted = client_of(request.client)
+        if not self.signer.can_sign(wanted.id_token_algorithm):
+            why = Violation("client.id_token_algorithm", "KEY_MISSING", "The operator has given no key for that.")
+            raise InvalidField("Mend the fields listed.", violations=[why])
         async with self.sessions.begin() as session:
-            return client_message(await clients.put(session, wanted, etag=request.client.etag))
+            return client_message(await clients.put(session, wanted, etag=request.client.etag, now=self.clock()))
 
     async def DeleteClient(self, request: pb.DeleteClientRequest, context: Context) -> Empty:
         async with self.sessions.begin() as session:
@@ -251,7 +357,7 @@ class OAuth(OAuthServiceServicer):
         self, request: pb.ResetClientSecretRequest, context: Context
     ) -> pb.ResetClientSecretResponse:
         async with self.sessions.begin() as session:
-            secret = await clients.reset_secret(session, parse(CLIENT, request.name))
+            secret = await clients.reset_secret(session, parse(CLIENT, request.name), now=self.clock())
         return pb.ResetClientSecretResponse(client_secret=secret)
 
     # What people let clients do
@@ -273,6 +379,20 @@ class OAuth(OAuthServiceServicer):
         return Empty()
 
 
+def uri_of(request: pb.AuthorizeRequest) -> str:
+    return next((one.value for one in request.parameters if one.name == "request_uri"), "")
+
+
+def key_of(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The key that a token is bound to, as introspection tells it (RFC 9449, 6.2)."""
+    return {"token_type": "DPoP", "cnf": said["cnf"]} if "cnf" in said else {"token_type": "Bearer"}
+
+
+def told_as(error: ProtocolError) -> pb.CallEndpointResponse:
+    told = {"error": error.error, "error_description": error.description} if error.error else {}
+    return pb.CallEndpointResponse(status=error.status, body=orjson.dumps(told), www_authenticate=error.challenge)
+
+
 # In and out -----------------------------------------------------------------------------------------------------------
 
 
@@ -287,6 +407,10 @@ def client_of(said: pb.Client) -> Client:
         scopes=list(dict.fromkeys(said.scopes)),
         first_party=said.first_party,
         id_token_algorithm=Algorithm(signed),
+        keys=[{field.name: value for field, value in one.ListFields()} for one in said.keys],
+        types=said.device_authorization,
+        pushes=said.require_pushed_authorization_requests,
+        binds=said.dpop_bound_access_tokens,
         version=1,
     )
 
@@ -302,6 +426,10 @@ def client_message(client: Client) -> pb.Client:
         first_party=client.first_party,
         id_token_algorithm=pb.Client.Algorithm.Value(client.id_token_algorithm),
         has_secret=client.secret_hash is not None,
+        keys=[Jwk(**one) for one in client.keys],
+        device_authorization=client.types,
+        require_pushed_authorization_requests=client.pushes,
+        dpop_bound_access_tokens=client.binds,
         etag=etag_of(client.version, client.id),
     )
 

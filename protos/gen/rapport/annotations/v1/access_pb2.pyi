@@ -23,7 +23,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Access(_message.Message):
-    """Ways in: one is enough, none at all is a mistake. `scope` and `fresh` narrow every way in but `services`."""
+    """Ways in: one is enough, none at all is a mistake. `scope` and `fresh` narrow every way in but `services`; a program has
+    no sign-in that could be fresh.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -34,6 +36,7 @@ class Access(_message.Message):
     SERVICES_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     FRESH_FIELD_NUMBER: _builtins.int
+    PROGRAMS_FIELD_NUMBER: _builtins.int
     public: _builtins.bool
     """Anyone, known or not."""
     signed_in: _builtins.bool
@@ -44,6 +47,8 @@ class Access(_message.Message):
     """
     scope: _builtins.str
     """Asked of every token that a client other than the store's own front end holds."""
+    programs: _builtins.bool
+    """Programs that ask for nobody but themselves (RFC 6749, 4.4), by a token that has the `scope`, which must be named."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """People who hold any of these: agent, privacy_officer, admin."""
@@ -66,10 +71,11 @@ class Access(_message.Message):
         services: _abc.Iterable[_builtins.str] | None = ...,
         scope: _builtins.str = ...,
         fresh: _duration_pb2.Duration | None = ...,
+        programs: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fresh", b"fresh"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fresh", b"fresh", "owner", b"owner", "public", b"public", "roles", b"roles", "scope", b"scope", "services", b"services", "signed_in", b"signed_in"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fresh", b"fresh", "owner", b"owner", "programs", b"programs", "public", b"public", "roles", b"roles", "scope", b"scope", "services", b"services", "signed_in", b"signed_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,7 +29,7 @@ from rapport.annotations.v1 import access_pb2 as rapport_dot_annotations_dot_v1_
 from rapport.commerce.v1 import events_pb2 as rapport_dot_commerce_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"rapport/commerce/v1/commerce.proto\x12\x13rapport.commerce.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a#rapport/annotations/v1/access.proto\x1a rapport/commerce/v1/events.proto\"\xce\x03\n\x16StateOrderEventRequest\x12 \n\nrequest_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x32\n\x06placed\x18\x02 \x01(\x0b\x32 .rapport.commerce.v1.OrderPlacedH\x00\x12.\n\x04paid\x18\x03 \x01(\x0b\x32\x1e.rapport.commerce.v1.OrderPaidH\x00\x12\x34\n\x07shipped\x18\x04 \x01(\x0b\x32!.rapport.commerce.v1.OrderShippedH\x00\x12\x36\n\x08refunded\x18\x05 \x01(\x0b\x32\".rapport.commerce.v1.OrderRefundedH\x00\x12\x38\n\tcancelled\x18\x06 \x01(\x0b\x32#.rapport.commerce.v1.OrderCancelledH\x00\x12\x36\n\x08\x64isputed\x18\x07 \x01(\x0b\x32\".rapport.commerce.v1.OrderDisputedH\x00\x12\x45\n\x10\x64ispute_resolved\x18\x08 \x01(\x0b\x32).rapport.commerce.v1.OrderDisputeResolvedH\x00\x42\x07\n\x05\x65vent\"\x19\n\x17StateOrderEventResponse2\xb0\x01\n\x0f\x43ommerceService\x12\x9c\x01\n\x0fStateOrderEvent\x12+.rapport.commerce.v1.StateOrderEventRequest\x1a,.rapport.commerce.v1.StateOrderEventResponse\".\xe2\xc7\x18\x10*\x04shop*\x08operator\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/orderEvents:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"rapport/commerce/v1/commerce.proto\x12\x13rapport.commerce.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a#rapport/annotations/v1/access.proto\x1a rapport/commerce/v1/events.proto\"\xce\x03\n\x16StateOrderEventRequest\x12 \n\nrequest_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x32\n\x06placed\x18\x02 \x01(\x0b\x32 .rapport.commerce.v1.OrderPlacedH\x00\x12.\n\x04paid\x18\x03 \x01(\x0b\x32\x1e.rapport.commerce.v1.OrderPaidH\x00\x12\x34\n\x07shipped\x18\x04 \x01(\x0b\x32!.rapport.commerce.v1.OrderShippedH\x00\x12\x36\n\x08refunded\x18\x05 \x01(\x0b\x32\".rapport.commerce.v1.OrderRefundedH\x00\x12\x38\n\tcancelled\x18\x06 \x01(\x0b\x32#.rapport.commerce.v1.OrderCancelledH\x00\x12\x36\n\x08\x64isputed\x18\x07 \x01(\x0b\x32\".rapport.commerce.v1.OrderDisputedH\x00\x12\x45\n\x10\x64ispute_resolved\x18\x08 \x01(\x0b\x32).rapport.commerce.v1.OrderDisputeResolvedH\x00\x42\x07\n\x05\x65vent\"\x19\n\x17StateOrderEventResponse2\xc2\x01\n\x0f\x43ommerceService\x12\xae\x01\n\x0fStateOrderEvent\x12+.rapport.commerce.v1.StateOrderEventRequest\x1a,.rapport.commerce.v1.StateOrderEventResponse\"@\xe2\xc7\x18\"*\x04shop*\x08operator2\x0e\x63ommerce.write@\x01\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/orderEvents:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,11 +39,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATEORDEREVENTREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_STATEORDEREVENTREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\342\214\317\327\010\002\010\001'
   _globals['_COMMERCESERVICE'].methods_by_name['StateOrderEvent']._loaded_options = None
-  _globals['_COMMERCESERVICE'].methods_by_name['StateOrderEvent']._serialized_options = b'\342\307\030\020*\004shop*\010operator\202\323\344\223\002\024\"\017/v1/orderEvents:\001*'
+  _globals['_COMMERCESERVICE'].methods_by_name['StateOrderEvent']._serialized_options = b'\342\307\030\"*\004shop*\010operator2\016commerce.write@\001\202\323\344\223\002\024\"\017/v1/orderEvents:\001*'
   _globals['_STATEORDEREVENTREQUEST']._serialized_start=223
   _globals['_STATEORDEREVENTREQUEST']._serialized_end=685
   _globals['_STATEORDEREVENTRESPONSE']._serialized_start=687
   _globals['_STATEORDEREVENTRESPONSE']._serialized_end=712
   _globals['_COMMERCESERVICE']._serialized_start=715
-  _globals['_COMMERCESERVICE']._serialized_end=891
+  _globals['_COMMERCESERVICE']._serialized_end=909
 # @@protoc_insertion_point(module_scope)

@@ -46,6 +46,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     CLIENT_UNSAFE: _ErrorReason.ValueType  # 13
     """Mend the fields listed: a client set up like this could be robbed of its tokens (RFC 9700)."""
     AUTHORIZATION_NOT_FOUND: _ErrorReason.ValueType  # 14
+    PROOF_INVALID: _ErrorReason.ValueType  # 20
+    """Sign a new proof for this very request, with the key that the token is bound to (RFC 9449)."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -73,4 +75,6 @@ CLIENT_NOT_FOUND: ErrorReason.ValueType  # 12
 CLIENT_UNSAFE: ErrorReason.ValueType  # 13
 """Mend the fields listed: a client set up like this could be robbed of its tokens (RFC 9700)."""
 AUTHORIZATION_NOT_FOUND: ErrorReason.ValueType  # 14
+PROOF_INVALID: ErrorReason.ValueType  # 20
+"""Sign a new proof for this very request, with the key that the token is bound to (RFC 9449)."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

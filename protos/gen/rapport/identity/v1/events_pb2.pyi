@@ -265,6 +265,67 @@ class AuthorizationCreated(_message.Message):
 Global___AuthorizationCreated: _TypeAlias = AuthorizationCreated  # noqa: Y015
 
 @_typing.final
+class ClientRevoked(_message.Message):
+    """Tokens that a client got for itself are good no more: all that it got before its credentials changed, or one of them.
+    What people let the client do is not touched by it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Reason:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ClientRevoked._Reason.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        REASON_UNSPECIFIED: ClientRevoked._Reason.ValueType  # 0
+        ASKED_FOR: ClientRevoked._Reason.ValueType  # 1
+        """By the client itself, which has no use for it any more."""
+        SECRET_RESET: ClientRevoked._Reason.ValueType  # 2
+        """It has another secret."""
+        CLIENT_NARROWED: ClientRevoked._Reason.ValueType  # 3
+        """A key or a scope was taken from it, or it is another kind of program now."""
+        CLIENT_DELETED: ClientRevoked._Reason.ValueType  # 4
+        """The client is gone."""
+
+    class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
+    REASON_UNSPECIFIED: ClientRevoked.Reason.ValueType  # 0
+    ASKED_FOR: ClientRevoked.Reason.ValueType  # 1
+    """By the client itself, which has no use for it any more."""
+    SECRET_RESET: ClientRevoked.Reason.ValueType  # 2
+    """It has another secret."""
+    CLIENT_NARROWED: ClientRevoked.Reason.ValueType  # 3
+    """A key or a scope was taken from it, or it is another kind of program now."""
+    CLIENT_DELETED: ClientRevoked.Reason.ValueType  # 4
+    """The client is gone."""
+
+    CLIENT_FIELD_NUMBER: _builtins.int
+    REVOKED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    client: _builtins.str
+    revoked: _builtins.str
+    """clients/{client}/credentials/{credential}, or clients/{client}/tokens/{token}."""
+    reason: Global___ClientRevoked.Reason.ValueType
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        client: _builtins.str = ...,
+        revoked: _builtins.str = ...,
+        reason: Global___ClientRevoked.Reason.ValueType = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "event_time", b"event_time", "reason", b"reason", "revoked", b"revoked"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClientRevoked: _TypeAlias = ClientRevoked  # noqa: Y015
+
+@_typing.final
 class AuthorizationRevoked(_message.Message):
     """No token of this authorization is good any more."""
 

@@ -244,6 +244,7 @@ class Jwk(_message.Message):
     ALG_FIELD_NUMBER: _builtins.int
     N_FIELD_NUMBER: _builtins.int
     E_FIELD_NUMBER: _builtins.int
+    Y_FIELD_NUMBER: _builtins.int
     kty: _builtins.str
     crv: _builtins.str
     x: _builtins.str
@@ -253,6 +254,8 @@ class Jwk(_message.Message):
     n: _builtins.str
     """Of an RSA key."""
     e: _builtins.str
+    y: _builtins.str
+    """Of an EC key."""
     def __init__(
         self,
         *,
@@ -264,10 +267,11 @@ class Jwk(_message.Message):
         alg: _builtins.str = ...,
         n: _builtins.str = ...,
         e: _builtins.str = ...,
+        y: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alg", b"alg", "crv", b"crv", "e", b"e", "kid", b"kid", "kty", b"kty", "n", b"n", "use", b"use", "x", b"x"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alg", b"alg", "crv", b"crv", "e", b"e", "kid", b"kid", "kty", b"kty", "n", b"n", "use", b"use", "x", b"x", "y", b"y"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -30,9 +30,10 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from rapport.annotations.v1 import access_pb2 as rapport_dot_annotations_dot_v1_dot_access__pb2
 from rapport.annotations.v1 import limits_pb2 as rapport_dot_annotations_dot_v1_dot_limits__pb2
 from rapport.annotations.v1 import personal_data_pb2 as rapport_dot_annotations_dot_v1_dot_personal__data__pb2
+from rapport.identity.v1 import identity_pb2 as rapport_dot_identity_dot_v1_dot_identity__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1frapport/identity/v1/oauth.proto\x12\x13rapport.identity.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#rapport/annotations/v1/access.proto\x1a#rapport/annotations/v1/limits.proto\x1a*rapport/annotations/v1/personal_data.proto\"\xed\x04\n\x06\x43lient\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x19\n\x05title\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xc9\x18\x02\x08\x64\x12:\n\x07profile\x18\x03 \x01(\x0e\x32#.rapport.identity.v1.Client.ProfileB\x04\xe2\x41\x01\x02\x12 \n\rredirect_uris\x18\x04 \x03(\tB\t\xd2\xc9\x18\x05\x08\xf4\x03\x10\x14\x12-\n\x06scopes\x18\x05 \x03(\tB\x1d\xd2\xc9\x18\x19\x10\x32*\x15[a-z][a-z0-9._]{0,49}\x12\x13\n\x0b\x66irst_party\x18\x06 \x01(\x08\x12\x41\n\x12id_token_algorithm\x18\x07 \x01(\x0e\x32%.rapport.identity.v1.Client.Algorithm\x12\x18\n\nhas_secret\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12,\n\x19post_logout_redirect_uris\x18\n \x03(\tB\t\xd2\xc9\x18\x05\x08\xf4\x03\x10\x14\"H\n\x07Profile\x12\x17\n\x13PROFILE_UNSPECIFIED\x10\x00\x12\x07\n\x03WEB\x10\x01\x12\n\n\x06PUBLIC\x10\x02\x12\x0f\n\x0b\x43ONFORMANCE\x10\x03\">\n\tAlgorithm\x12\x19\n\x15\x41LGORITHM_UNSPECIFIED\x10\x00\x12\t\n\x05RS256\x10\x01\x12\x0b\n\x07\x45\x44\x32\x35\x35\x31\x39\x10\x02:o\xea\x41\x44\n\x1fidentity.rapport.example/Client\x12\x10\x63lients/{client}*\x07\x63lients2\x06\x63lient\x92\xc9\x18$programs the store knows, not people\"\xaa\x03\n\rAuthorization\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x34\n\x06\x63lient\x18\x02 \x01(\tB$\xfa\x41!\n\x1fidentity.rapport.example/Client\x12\x38\n\x0c\x63lient_title\x18\x03 \x01(\tB\"\x8a\xc9\x18\x1ewhat the store calls a program\x12:\n\x06scopes\x18\x04 \x03(\tB*\x8a\xc9\x18&our own words for what a token reaches\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:w\xea\x41t\n&identity.rapport.example/Authorization\x12+users/{user}/authorizations/{authorization}*\x0e\x61uthorizations2\rauthorization\"c\n\tParameter\x12\x34\n\x04name\x18\x01 \x01(\tB&\xe2\x41\x01\x02\x8a\xc9\x18\x18the protocol\'s own words\xd2\xc9\x18\x02\x08\x64\x12 \n\x05value\x18\x02 \x01(\tB\x11\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x03\x08\x80@\"\xa8\x02\n\x10\x41uthorizeRequest\x12:\n\nparameters\x18\x01 \x03(\x0b\x32\x1e.rapport.identity.v1.ParameterB\x06\xd2\xc9\x18\x02\x10\x32\x12(\n\x0esession_secret\x18\x02 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x64\x12@\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0e\x32..rapport.identity.v1.AuthorizeRequest.Decision\x12,\n\x08\x61sk_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\">\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41PPROVED\x10\x01\x12\n\n\x06\x44\x45NIED\x10\x02\"\xdd\x05\n\x11\x41uthorizeResponse\x12\x43\n\x08redirect\x18\x01 \x01(\x0b\x32/.rapport.identity.v1.AuthorizeResponse.RedirectH\x00\x12@\n\x07sign_in\x18\x02 \x01(\x0b\x32-.rapport.identity.v1.AuthorizeResponse.SignInH\x00\x12\x41\n\x07\x63onsent\x18\x03 \x01(\x0b\x32..rapport.identity.v1.AuthorizeResponse.ConsentH\x00\x12\x41\n\x07problem\x18\x04 \x01(\x0b\x32..rapport.identity.v1.AuthorizeResponse.ProblemH\x00\x1aY\n\x08Redirect\x12\x1f\n\x03uri\x18\x01 \x01(\tB\x12\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x04\x08\x80\x80\x01\x12,\n\x04\x66orm\x18\x02 \x03(\x0b\x32\x1e.rapport.identity.v1.Parameter\x1ag\n\x06SignIn\x12\x38\n\x0c\x63lient_title\x18\x01 \x01(\tB\"\x8a\xc9\x18\x1ewhat the store calls a program\x12#\n\nlogin_hint\x18\x02 \x01(\tB\x0f\x82\xc9\x18\x04\x08\x02\x10\x01\xd2\xc9\x18\x03\x08\xfe\x01\x1a\x98\x01\n\x07\x43onsent\x12\x38\n\x0c\x63lient_title\x18\x01 \x01(\tB\"\x8a\xc9\x18\x1ewhat the store calls a program\x12:\n\x06scopes\x18\x02 \x03(\tB*\x8a\xc9\x18&our own words for what a token reaches\x12\x17\n\x05\x65mail\x18\x03 \x01(\tB\x08\x82\xc9\x18\x04\x08\x02\x10\x01\x1aQ\n\x07Problem\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x19\n\x11\x65rror_description\x18\x02 \x01(\t:\x1c\x92\xc9\x18\x18the protocol\'s own wordsB\t\n\x07outcome\"\x8c\x01\n\x11\x45ndSessionRequest\x12:\n\nparameters\x18\x01 \x03(\x0b\x32\x1e.rapport.identity.v1.ParameterB\x06\xd2\xc9\x18\x02\x10\x32\x12(\n\x0esession_secret\x18\x02 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x64\x12\x11\n\tconfirmed\x18\x03 \x01(\x08\"\xea\x03\n\x12\x45ndSessionResponse\x12<\n\x04\x64one\x18\x01 \x01(\x0b\x32,.rapport.identity.v1.EndSessionResponse.DoneH\x00\x12\x42\n\x07\x63onfirm\x18\x02 \x01(\x0b\x32/.rapport.identity.v1.EndSessionResponse.ConfirmH\x00\x12\x42\n\x07problem\x18\x03 \x01(\x0b\x32/.rapport.identity.v1.EndSessionResponse.ProblemH\x00\x1aR\n\x04\x44one\x12\x15\n\x03uri\x18\x01 \x01(\tB\x08\xd2\xc9\x18\x04\x08\x80\x80\x01:3\x92\xc9\x18/an address of a program, with a word of its own\x1a\\\n\x07\x43onfirm\x12\x38\n\x0c\x63lient_title\x18\x01 \x01(\tB\"\x8a\xc9\x18\x1ewhat the store calls a program\x12\x17\n\x05\x65mail\x18\x02 \x01(\tB\x08\x82\xc9\x18\x04\x08\x02\x10\x01\x1aQ\n\x07Problem\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x19\n\x11\x65rror_description\x18\x02 \x01(\t:\x1c\x92\xc9\x18\x18the protocol\'s own wordsB\t\n\x07outcome\"\xa8\x02\n\x13\x43\x61llEndpointRequest\x12:\n\nparameters\x18\x01 \x03(\x0b\x32\x1e.rapport.identity.v1.ParameterB\x06\xd2\xc9\x18\x02\x10\x32\x12(\n\rauthorization\x18\x02 \x01(\tB\x11\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x03\x08\x80@\x12I\n\x08\x65ndpoint\x18\x03 \x01(\x0e\x32\x31.rapport.identity.v1.CallEndpointRequest.EndpointB\x04\xe2\x41\x01\x02\"`\n\x08\x45ndpoint\x12\x18\n\x14\x45NDPOINT_UNSPECIFIED\x10\x00\x12\t\n\x05TOKEN\x10\x01\x12\x11\n\rINTROSPECTION\x10\x02\x12\x0e\n\nREVOCATION\x10\x03\x12\x0c\n\x08USERINFO\x10\x04\"\x80\x01\n\x14\x43\x61llEndpointResponse\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12 \n\x04\x62ody\x18\x02 \x01(\x0c\x42\x12\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x04\x08\x80\x80\x04\x12\x36\n\x10www_authenticate\x18\x03 \x01(\tB\x1c\x8a\xc9\x18\x18the protocol\'s own words\"J\n\x10GetClientRequest\x12\x36\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xfa\x41!\n\x1fidentity.rapport.example/Client\";\n\x12ListClientsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"e\n\x13ListClientsResponse\x12\x35\n\x07\x63lients\x18\x01 \x03(\x0b\x32\x1b.rapport.identity.v1.ClientB\x07\xd2\xc9\x18\x03\x10\xc8\x01\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x13UpdateClientRequest\x12\x31\n\x06\x63lient\x18\x01 \x01(\x0b\x32\x1b.rapport.identity.v1.ClientB\x04\xe2\x41\x01\x02\"M\n\x13\x44\x65leteClientRequest\x12\x36\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xfa\x41!\n\x1fidentity.rapport.example/Client\"R\n\x18ResetClientSecretRequest\x12\x36\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xfa\x41!\n\x1fidentity.rapport.example/Client\"S\n\x19ResetClientSecretResponse\x12\x36\n\rclient_secret\x18\x01 \x01(\tB\x1f\x8a\xc9\x18\x1b\x61 program\'s, not a person\'s\"z\n\x19ListAuthorizationsRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xe2\x41\x01\x02\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"z\n\x1aListAuthorizationsResponse\x12\x43\n\x0e\x61uthorizations\x18\x01 \x03(\x0b\x32\".rapport.identity.v1.AuthorizationB\x07\xd2\xc9\x18\x03\x10\xc8\x01\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\x1a\x44\x65leteAuthorizationRequest\x12=\n\x04name\x18\x01 \x01(\tB/\xe2\x41\x01\x02\xfa\x41(\n&identity.rapport.example/Authorization2\xa1\x0b\n\x0cOAuthService\x12i\n\tAuthorize\x12%.rapport.identity.v1.AuthorizeRequest\x1a&.rapport.identity.v1.AuthorizeResponse\"\r\xe2\xc7\x18\t*\x07gateway\x12l\n\nEndSession\x12&.rapport.identity.v1.EndSessionRequest\x1a\'.rapport.identity.v1.EndSessionResponse\"\r\xe2\xc7\x18\t*\x07gateway\x12r\n\x0c\x43\x61llEndpoint\x12(.rapport.identity.v1.CallEndpointRequest\x1a).rapport.identity.v1.CallEndpointResponse\"\r\xe2\xc7\x18\t*\x07gateway\x12\x82\x01\n\tGetClient\x12%.rapport.identity.v1.GetClientRequest\x1a\x1b.rapport.identity.v1.Client\"1\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=clients/*}\x12\x8a\x01\n\x0bListClients\x12\'.rapport.identity.v1.ListClientsRequest\x1a(.rapport.identity.v1.ListClientsResponse\"(\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/clients\x12\x97\x01\n\x0cUpdateClient\x12(.rapport.identity.v1.UpdateClientRequest\x1a\x1b.rapport.identity.v1.Client\"@\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02%2\x1b/v1/{client.name=clients/*}:\x06\x63lient\x12\x83\x01\n\x0c\x44\x65leteClient\x12(.rapport.identity.v1.DeleteClientRequest\x1a\x16.google.protobuf.Empty\"1\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02\x16*\x14/v1/{name=clients/*}\x12\xb4\x01\n\x11ResetClientSecret\x12-.rapport.identity.v1.ResetClientSecretRequest\x1a..rapport.identity.v1.ResetClientSecretResponse\"@\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02%\" /v1/{name=clients/*}:resetSecret:\x01*\x12\xb8\x01\n\x12ListAuthorizations\x12..rapport.identity.v1.ListAuthorizationsRequest\x1a/.rapport.identity.v1.ListAuthorizationsResponse\"A\xe2\xc7\x18\x12\"\x06parent2\x08sessions\x82\xd3\xe4\x93\x02%\x12#/v1/{parent=users/*}/authorizations\x12\x9f\x01\n\x13\x44\x65leteAuthorization\x12/.rapport.identity.v1.DeleteAuthorizationRequest\x1a\x16.google.protobuf.Empty\"?\xe2\xc7\x18\x10\"\x04name2\x08sessions\x82\xd3\xe4\x93\x02%*#/v1/{name=users/*/authorizations/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1frapport/identity/v1/oauth.proto\x12\x13rapport.identity.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#rapport/annotations/v1/access.proto\x1a#rapport/annotations/v1/limits.proto\x1a*rapport/annotations/v1/personal_data.proto\x1a\"rapport/identity/v1/identity.proto\"\xa4\x06\n\x06\x43lient\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x19\n\x05title\x18\x02 \x01(\tB\n\xe2\x41\x01\x02\xd2\xc9\x18\x02\x08\x64\x12:\n\x07profile\x18\x03 \x01(\x0e\x32#.rapport.identity.v1.Client.ProfileB\x04\xe2\x41\x01\x02\x12 \n\rredirect_uris\x18\x04 \x03(\tB\t\xd2\xc9\x18\x05\x08\xf4\x03\x10\x14\x12-\n\x06scopes\x18\x05 \x03(\tB\x1d\xd2\xc9\x18\x19\x10\x32*\x15[a-z][a-z0-9._]{0,49}\x12\x13\n\x0b\x66irst_party\x18\x06 \x01(\x08\x12\x41\n\x12id_token_algorithm\x18\x07 \x01(\x0e\x32%.rapport.identity.v1.Client.Algorithm\x12\x18\n\nhas_secret\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12,\n\x19post_logout_redirect_uris\x18\n \x03(\tB\t\xd2\xc9\x18\x05\x08\xf4\x03\x10\x14\x12.\n\x04keys\x18\x14 \x03(\x0b\x32\x18.rapport.identity.v1.JwkB\x06\xd2\xc9\x18\x02\x10\n\x12-\n%require_pushed_authorization_requests\x18\x15 \x01(\x08\x12 \n\x18\x64pop_bound_access_tokens\x18\x16 \x01(\x08\x12\x1c\n\x14\x64\x65vice_authorization\x18\x17 \x01(\x08\"U\n\x07Profile\x12\x17\n\x13PROFILE_UNSPECIFIED\x10\x00\x12\x07\n\x03WEB\x10\x01\x12\n\n\x06PUBLIC\x10\x02\x12\x0f\n\x0b\x43ONFORMANCE\x10\x03\x12\x0b\n\x07SERVICE\x10\x04\"I\n\tAlgorithm\x12\x19\n\x15\x41LGORITHM_UNSPECIFIED\x10\x00\x12\t\n\x05RS256\x10\x01\x12\x0b\n\x07\x45\x44\x32\x35\x35\x31\x39\x10\x02\x12\t\n\x05\x45S256\x10\x03:o\xea\x41\x44\n\x1fidentity.rapport.example/Client\x12\x10\x63lients/{client}*\x07\x63lients2\x06\x63lient\x92\xc9\x18$programs the store knows, not people\"\xaa\x03\n\rAuthorization\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x34\n\x06\x63lient\x18\x02 \x01(\tB$\xfa\x41!\n\x1fidentity.rapport.example/Client\x12\x38\n\x0c\x63lient_title\x18\x03 \x01(\tB\"\x8a\xc9\x18\x1ewhat the store calls a program\x12:\n\x06scopes\x18\x04 \x03(\tB*\x8a\xc9\x18&our own words for what a token reaches\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:w\xea\x41t\n&identity.rapport.example/Authorization\x12+users/{user}/authorizations/{authorization}*\x0e\x61uthorizations2\rauthorization\"c\n\tParameter\x12\x34\n\x04name\x18\x01 \x01(\tB&\xe2\x41\x01\x02\x8a\xc9\x18\x18the protocol\'s own words\xd2\xc9\x18\x02\x08\x64\x12 \n\x05value\x18\x02 \x01(\tB\x11\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x03\x08\x80@\"\xa8\x02\n\x10\x41uthorizeRequest\x12:\n\nparameters\x18\x01 \x03(\x0b\x32\x1e.rapport.identity.v1.ParameterB\x06\xd2\xc9\x18\x02\x10\x32\x12(\n\x0esession_secret\x18\x02 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x64\x12@\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0e\x32..rapport.identity.v1.AuthorizeRequest.Decision\x12,\n\x08\x61sk_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\">\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41PPROVED\x10\x01\x12\n\n\x06\x44\x45NIED\x10\x02\"\x91\x06\n\x11\x41uthorizeResponse\x12\x43\n\x08redirect\x18\x01 \x01(\x0b\x32/.rapport.identity.v1.AuthorizeResponse.RedirectH\x00\x12@\n\x07sign_in\x18\x02 \x01(\x0b\x32-.rapport.identity.v1.AuthorizeResponse.SignInH\x00\x12\x41\n\x07\x63onsent\x18\x03 \x01(\x0b\x32..rapport.identity.v1.AuthorizeResponse.ConsentH\x00\x12\x41\n\x07problem\x18\x04 \x01(\x0b\x32..rapport.identity.v1.AuthorizeResponse.ProblemH\x00\x12\x32\n\x0credirect_uri\x18\x14 \x01(\tB\x1c\x8a\xc9\x18\x18the address of a program\x1aY\n\x08Redirect\x12\x1f\n\x03uri\x18\x01 \x01(\tB\x12\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x04\x08\x80\x80\x01\x12,\n\x04\x66orm\x18\x02 \x03(\x0b\x32\x1e.rapport.identity.v1.Parameter\x1ag\n\x06SignIn\x12\x38\n\x0c\x63lient_title\x18\x01 \x01(\tB\"\x8a\xc9\x18\x1ewhat the store calls a program\x12#\n\nlogin_hint\x18\x02 \x01(\tB\x0f\x82\xc9\x18\x04\x08\x02\x10\x01\xd2\xc9\x18\x03\x08\xfe\x01\x1a\x98\x01\n\x07\x43onsent\x12\x38\n\x0c\x63lient_title\x18\x01 \x01(\tB\"\x8a\xc9\x18\x1ewhat the store calls a program\x12:\n\x06scopes\x18\x02 \x03(\tB*\x8a\xc9\x18&our own words for what a token reaches\x12\x17\n\x05\x65mail\x18\x03 \x01(\tB\x08\x82\xc9\x18\x04\x08\x02\x10\x01\x1aQ\n\x07Problem\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x19\n\x11\x65rror_description\x18\x02 \x01(\t:\x1c\x92\xc9\x18\x18the protocol\'s own wordsB\t\n\x07outcome\"\x8c\x01\n\x11\x45ndSessionRequest\x12:\n\nparameters\x18\x01 \x03(\x0b\x32\x1e.rapport.identity.v1.ParameterB\x06\xd2\xc9\x18\x02\x10\x32\x12(\n\x0esession_secret\x18\x02 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x64\x12\x11\n\tconfirmed\x18\x03 \x01(\x08\"\xea\x03\n\x12\x45ndSessionResponse\x12<\n\x04\x64one\x18\x01 \x01(\x0b\x32,.rapport.identity.v1.EndSessionResponse.DoneH\x00\x12\x42\n\x07\x63onfirm\x18\x02 \x01(\x0b\x32/.rapport.identity.v1.EndSessionResponse.ConfirmH\x00\x12\x42\n\x07problem\x18\x03 \x01(\x0b\x32/.rapport.identity.v1.EndSessionResponse.ProblemH\x00\x1aR\n\x04\x44one\x12\x15\n\x03uri\x18\x01 \x01(\tB\x08\xd2\xc9\x18\x04\x08\x80\x80\x01:3\x92\xc9\x18/an address of a program, with a word of its own\x1a\\\n\x07\x43onfirm\x12\x38\n\x0c\x63lient_title\x18\x01 \x01(\tB\"\x8a\xc9\x18\x1ewhat the store calls a program\x12\x17\n\x05\x65mail\x18\x02 \x01(\tB\x08\x82\xc9\x18\x04\x08\x02\x10\x01\x1aQ\n\x07Problem\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x19\n\x11\x65rror_description\x18\x02 \x01(\t:\x1c\x92\xc9\x18\x18the protocol\'s own wordsB\t\n\x07outcome\"\xe3\x03\n\x13\x43\x61llEndpointRequest\x12:\n\nparameters\x18\x01 \x03(\x0b\x32\x1e.rapport.identity.v1.ParameterB\x06\xd2\xc9\x18\x02\x10\x32\x12(\n\rauthorization\x18\x02 \x01(\tB\x11\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x03\x08\x80@\x12I\n\x08\x65ndpoint\x18\x03 \x01(\x0e\x32\x31.rapport.identity.v1.CallEndpointRequest.EndpointB\x04\xe2\x41\x01\x02\x12\x45\n\x05proof\x18\x04 \x01(\tB6\x8a\xc9\x18+what a program signed with a key of its own\xd2\xc9\x18\x03\x08\x80@\x12=\n\x06method\x18\x05 \x01(\tB-\x8a\xc9\x18\x18the protocol\'s own words\xd2\xc9\x18\r*\x0b[A-Z]{0,10}\"\x94\x01\n\x08\x45ndpoint\x12\x18\n\x14\x45NDPOINT_UNSPECIFIED\x10\x00\x12\t\n\x05TOKEN\x10\x01\x12\x11\n\rINTROSPECTION\x10\x02\x12\x0e\n\nREVOCATION\x10\x03\x12\x0c\n\x08USERINFO\x10\x04\x12\x18\n\x14PUSHED_AUTHORIZATION\x10\x05\x12\x18\n\x14\x44\x45VICE_AUTHORIZATION\x10\x06\"\x80\x01\n\x14\x43\x61llEndpointResponse\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12 \n\x04\x62ody\x18\x02 \x01(\x0c\x42\x12\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x04\x08\x80\x80\x04\x12\x36\n\x10www_authenticate\x18\x03 \x01(\tB\x1c\x8a\xc9\x18\x18the protocol\'s own words\"J\n\x10GetClientRequest\x12\x36\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xfa\x41!\n\x1fidentity.rapport.example/Client\";\n\x12ListClientsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"e\n\x13ListClientsResponse\x12\x35\n\x07\x63lients\x18\x01 \x03(\x0b\x32\x1b.rapport.identity.v1.ClientB\x07\xd2\xc9\x18\x03\x10\xc8\x01\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x13UpdateClientRequest\x12\x31\n\x06\x63lient\x18\x01 \x01(\x0b\x32\x1b.rapport.identity.v1.ClientB\x04\xe2\x41\x01\x02\"M\n\x13\x44\x65leteClientRequest\x12\x36\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xfa\x41!\n\x1fidentity.rapport.example/Client\"R\n\x18ResetClientSecretRequest\x12\x36\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xfa\x41!\n\x1fidentity.rapport.example/Client\"S\n\x19ResetClientSecretResponse\x12\x36\n\rclient_secret\x18\x01 \x01(\tB\x1f\x8a\xc9\x18\x1b\x61 program\'s, not a person\'s\"z\n\x19ListAuthorizationsRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xe2\x41\x01\x02\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"z\n\x1aListAuthorizationsResponse\x12\x43\n\x0e\x61uthorizations\x18\x01 \x03(\x0b\x32\".rapport.identity.v1.AuthorizationB\x07\xd2\xc9\x18\x03\x10\xc8\x01\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\x1a\x44\x65leteAuthorizationRequest\x12=\n\x04name\x18\x01 \x01(\tB/\xe2\x41\x01\x02\xfa\x41(\n&identity.rapport.example/Authorization2\xa1\x0b\n\x0cOAuthService\x12i\n\tAuthorize\x12%.rapport.identity.v1.AuthorizeRequest\x1a&.rapport.identity.v1.AuthorizeResponse\"\r\xe2\xc7\x18\t*\x07gateway\x12l\n\nEndSession\x12&.rapport.identity.v1.EndSessionRequest\x1a\'.rapport.identity.v1.EndSessionResponse\"\r\xe2\xc7\x18\t*\x07gateway\x12r\n\x0c\x43\x61llEndpoint\x12(.rapport.identity.v1.CallEndpointRequest\x1a).rapport.identity.v1.CallEndpointResponse\"\r\xe2\xc7\x18\t*\x07gateway\x12\x82\x01\n\tGetClient\x12%.rapport.identity.v1.GetClientRequest\x1a\x1b.rapport.identity.v1.Client\"1\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=clients/*}\x12\x8a\x01\n\x0bListClients\x12\'.rapport.identity.v1.ListClientsRequest\x1a(.rapport.identity.v1.ListClientsResponse\"(\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/clients\x12\x97\x01\n\x0cUpdateClient\x12(.rapport.identity.v1.UpdateClientRequest\x1a\x1b.rapport.identity.v1.Client\"@\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02%2\x1b/v1/{client.name=clients/*}:\x06\x63lient\x12\x83\x01\n\x0c\x44\x65leteClient\x12(.rapport.identity.v1.DeleteClientRequest\x1a\x16.google.protobuf.Empty\"1\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02\x16*\x14/v1/{name=clients/*}\x12\xb4\x01\n\x11ResetClientSecret\x12-.rapport.identity.v1.ResetClientSecretRequest\x1a..rapport.identity.v1.ResetClientSecretResponse\"@\xe2\xc7\x18\x11\x1a\x05\x61\x64min*\x08operator\x82\xd3\xe4\x93\x02%\" /v1/{name=clients/*}:resetSecret:\x01*\x12\xb8\x01\n\x12ListAuthorizations\x12..rapport.identity.v1.ListAuthorizationsRequest\x1a/.rapport.identity.v1.ListAuthorizationsResponse\"A\xe2\xc7\x18\x12\"\x06parent2\x08sessions\x82\xd3\xe4\x93\x02%\x12#/v1/{parent=users/*}/authorizations\x12\x9f\x01\n\x13\x44\x65leteAuthorization\x12/.rapport.identity.v1.DeleteAuthorizationRequest\x1a\x16.google.protobuf.Empty\"?\xe2\xc7\x18\x10\"\x04name2\x08sessions\x82\xd3\xe4\x93\x02%*#/v1/{name=users/*/authorizations/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +54,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLIENT'].fields_by_name['has_secret']._serialized_options = b'\342A\001\003'
   _globals['_CLIENT'].fields_by_name['post_logout_redirect_uris']._loaded_options = None
   _globals['_CLIENT'].fields_by_name['post_logout_redirect_uris']._serialized_options = b'\322\311\030\005\010\364\003\020\024'
+  _globals['_CLIENT'].fields_by_name['keys']._loaded_options = None
+  _globals['_CLIENT'].fields_by_name['keys']._serialized_options = b'\322\311\030\002\020\n'
   _globals['_CLIENT']._loaded_options = None
   _globals['_CLIENT']._serialized_options = b'\352AD\n\037identity.rapport.example/Client\022\020clients/{client}*\007clients2\006client\222\311\030$programs the store knows, not people'
   _globals['_AUTHORIZATION'].fields_by_name['name']._loaded_options = None
@@ -87,6 +90,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHORIZERESPONSE_CONSENT'].fields_by_name['email']._serialized_options = b'\202\311\030\004\010\002\020\001'
   _globals['_AUTHORIZERESPONSE_PROBLEM']._loaded_options = None
   _globals['_AUTHORIZERESPONSE_PROBLEM']._serialized_options = b'\222\311\030\030the protocol\'s own words'
+  _globals['_AUTHORIZERESPONSE'].fields_by_name['redirect_uri']._loaded_options = None
+  _globals['_AUTHORIZERESPONSE'].fields_by_name['redirect_uri']._serialized_options = b'\212\311\030\030the address of a program'
   _globals['_ENDSESSIONREQUEST'].fields_by_name['parameters']._loaded_options = None
   _globals['_ENDSESSIONREQUEST'].fields_by_name['parameters']._serialized_options = b'\322\311\030\002\0202'
   _globals['_ENDSESSIONREQUEST'].fields_by_name['session_secret']._loaded_options = None
@@ -107,6 +112,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CALLENDPOINTREQUEST'].fields_by_name['authorization']._serialized_options = b'\202\311\030\006\010\t\020\0040\001\322\311\030\003\010\200@'
   _globals['_CALLENDPOINTREQUEST'].fields_by_name['endpoint']._loaded_options = None
   _globals['_CALLENDPOINTREQUEST'].fields_by_name['endpoint']._serialized_options = b'\342A\001\002'
+  _globals['_CALLENDPOINTREQUEST'].fields_by_name['proof']._loaded_options = None
+  _globals['_CALLENDPOINTREQUEST'].fields_by_name['proof']._serialized_options = b'\212\311\030+what a program signed with a key of its own\322\311\030\003\010\200@'
+  _globals['_CALLENDPOINTREQUEST'].fields_by_name['method']._loaded_options = None
+  _globals['_CALLENDPOINTREQUEST'].fields_by_name['method']._serialized_options = b'\212\311\030\030the protocol\'s own words\322\311\030\r*\013[A-Z]{0,10}'
   _globals['_CALLENDPOINTRESPONSE'].fields_by_name['body']._loaded_options = None
   _globals['_CALLENDPOINTRESPONSE'].fields_by_name['body']._serialized_options = b'\202\311\030\006\010\t\020\0040\001\322\311\030\004\010\200\200\004'
   _globals['_CALLENDPOINTRESPONSE'].fields_by_name['www_authenticate']._loaded_options = None
@@ -149,66 +158,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OAUTHSERVICE'].methods_by_name['ListAuthorizations']._serialized_options = b'\342\307\030\022\"\006parent2\010sessions\202\323\344\223\002%\022#/v1/{parent=users/*}/authorizations'
   _globals['_OAUTHSERVICE'].methods_by_name['DeleteAuthorization']._loaded_options = None
   _globals['_OAUTHSERVICE'].methods_by_name['DeleteAuthorization']._serialized_options = b'\342\307\030\020\"\004name2\010sessions\202\323\344\223\002%*#/v1/{name=users/*/authorizations/*}'
-  _globals['_CLIENT']._serialized_start=327
-  _globals['_CLIENT']._serialized_end=948
-  _globals['_CLIENT_PROFILE']._serialized_start=699
-  _globals['_CLIENT_PROFILE']._serialized_end=771
-  _globals['_CLIENT_ALGORITHM']._serialized_start=773
-  _globals['_CLIENT_ALGORITHM']._serialized_end=835
-  _globals['_AUTHORIZATION']._serialized_start=951
-  _globals['_AUTHORIZATION']._serialized_end=1377
-  _globals['_PARAMETER']._serialized_start=1379
-  _globals['_PARAMETER']._serialized_end=1478
-  _globals['_AUTHORIZEREQUEST']._serialized_start=1481
-  _globals['_AUTHORIZEREQUEST']._serialized_end=1777
-  _globals['_AUTHORIZEREQUEST_DECISION']._serialized_start=1715
-  _globals['_AUTHORIZEREQUEST_DECISION']._serialized_end=1777
-  _globals['_AUTHORIZERESPONSE']._serialized_start=1780
-  _globals['_AUTHORIZERESPONSE']._serialized_end=2513
-  _globals['_AUTHORIZERESPONSE_REDIRECT']._serialized_start=2070
-  _globals['_AUTHORIZERESPONSE_REDIRECT']._serialized_end=2159
-  _globals['_AUTHORIZERESPONSE_SIGNIN']._serialized_start=2161
-  _globals['_AUTHORIZERESPONSE_SIGNIN']._serialized_end=2264
-  _globals['_AUTHORIZERESPONSE_CONSENT']._serialized_start=2267
-  _globals['_AUTHORIZERESPONSE_CONSENT']._serialized_end=2419
-  _globals['_AUTHORIZERESPONSE_PROBLEM']._serialized_start=2421
-  _globals['_AUTHORIZERESPONSE_PROBLEM']._serialized_end=2502
-  _globals['_ENDSESSIONREQUEST']._serialized_start=2516
-  _globals['_ENDSESSIONREQUEST']._serialized_end=2656
-  _globals['_ENDSESSIONRESPONSE']._serialized_start=2659
-  _globals['_ENDSESSIONRESPONSE']._serialized_end=3149
-  _globals['_ENDSESSIONRESPONSE_DONE']._serialized_start=2879
-  _globals['_ENDSESSIONRESPONSE_DONE']._serialized_end=2961
-  _globals['_ENDSESSIONRESPONSE_CONFIRM']._serialized_start=2963
-  _globals['_ENDSESSIONRESPONSE_CONFIRM']._serialized_end=3055
-  _globals['_ENDSESSIONRESPONSE_PROBLEM']._serialized_start=2421
-  _globals['_ENDSESSIONRESPONSE_PROBLEM']._serialized_end=2502
-  _globals['_CALLENDPOINTREQUEST']._serialized_start=3152
-  _globals['_CALLENDPOINTREQUEST']._serialized_end=3448
-  _globals['_CALLENDPOINTREQUEST_ENDPOINT']._serialized_start=3352
-  _globals['_CALLENDPOINTREQUEST_ENDPOINT']._serialized_end=3448
-  _globals['_CALLENDPOINTRESPONSE']._serialized_start=3451
-  _globals['_CALLENDPOINTRESPONSE']._serialized_end=3579
-  _globals['_GETCLIENTREQUEST']._serialized_start=3581
-  _globals['_GETCLIENTREQUEST']._serialized_end=3655
-  _globals['_LISTCLIENTSREQUEST']._serialized_start=3657
-  _globals['_LISTCLIENTSREQUEST']._serialized_end=3716
-  _globals['_LISTCLIENTSRESPONSE']._serialized_start=3718
-  _globals['_LISTCLIENTSRESPONSE']._serialized_end=3819
-  _globals['_UPDATECLIENTREQUEST']._serialized_start=3821
-  _globals['_UPDATECLIENTREQUEST']._serialized_end=3893
-  _globals['_DELETECLIENTREQUEST']._serialized_start=3895
-  _globals['_DELETECLIENTREQUEST']._serialized_end=3972
-  _globals['_RESETCLIENTSECRETREQUEST']._serialized_start=3974
-  _globals['_RESETCLIENTSECRETREQUEST']._serialized_end=4056
-  _globals['_RESETCLIENTSECRETRESPONSE']._serialized_start=4058
-  _globals['_RESETCLIENTSECRETRESPONSE']._serialized_end=4141
-  _globals['_LISTAUTHORIZATIONSREQUEST']._serialized_start=4143
-  _globals['_LISTAUTHORIZATIONSREQUEST']._serialized_end=4265
-  _globals['_LISTAUTHORIZATIONSRESPONSE']._serialized_start=4267
-  _globals['_LISTAUTHORIZATIONSRESPONSE']._serialized_end=4389
-  _globals['_DELETEAUTHORIZATIONREQUEST']._serialized_start=4391
-  _globals['_DELETEAUTHORIZATIONREQUEST']._serialized_end=4482
-  _globals['_OAUTHSERVICE']._serialized_start=4485
-  _globals['_OAUTHSERVICE']._serialized_end=5926
+  _globals['_CLIENT']._serialized_start=363
+  _globals['_CLIENT']._serialized_end=1167
+  _globals['_CLIENT_PROFILE']._serialized_start=894
+  _globals['_CLIENT_PROFILE']._serialized_end=979
+  _globals['_CLIENT_ALGORITHM']._serialized_start=981
+  _globals['_CLIENT_ALGORITHM']._serialized_end=1054
+  _globals['_AUTHORIZATION']._serialized_start=1170
+  _globals['_AUTHORIZATION']._serialized_end=1596
+  _globals['_PARAMETER']._serialized_start=1598
+  _globals['_PARAMETER']._serialized_end=1697
+  _globals['_AUTHORIZEREQUEST']._serialized_start=1700
+  _globals['_AUTHORIZEREQUEST']._serialized_end=1996
+  _globals['_AUTHORIZEREQUEST_DECISION']._serialized_start=1934
+  _globals['_AUTHORIZEREQUEST_DECISION']._serialized_end=1996
+  _globals['_AUTHORIZERESPONSE']._serialized_start=1999
+  _globals['_AUTHORIZERESPONSE']._serialized_end=2784
+  _globals['_AUTHORIZERESPONSE_REDIRECT']._serialized_start=2341
+  _globals['_AUTHORIZERESPONSE_REDIRECT']._serialized_end=2430
+  _globals['_AUTHORIZERESPONSE_SIGNIN']._serialized_start=2432
+  _globals['_AUTHORIZERESPONSE_SIGNIN']._serialized_end=2535
+  _globals['_AUTHORIZERESPONSE_CONSENT']._serialized_start=2538
+  _globals['_AUTHORIZERESPONSE_CONSENT']._serialized_end=2690
+  _globals['_AUTHORIZERESPONSE_PROBLEM']._serialized_start=2692
+  _globals['_AUTHORIZERESPONSE_PROBLEM']._serialized_end=2773
+  _globals['_ENDSESSIONREQUEST']._serialized_start=2787
+  _globals['_ENDSESSIONREQUEST']._serialized_end=2927
+  _globals['_ENDSESSIONRESPONSE']._serialized_start=2930
+  _globals['_ENDSESSIONRESPONSE']._serialized_end=3420
+  _globals['_ENDSESSIONRESPONSE_DONE']._serialized_start=3150
+  _globals['_ENDSESSIONRESPONSE_DONE']._serialized_end=3232
+  _globals['_ENDSESSIONRESPONSE_CONFIRM']._serialized_start=3234
+  _globals['_ENDSESSIONRESPONSE_CONFIRM']._serialized_end=3326
+  _globals['_ENDSESSIONRESPONSE_PROBLEM']._serialized_start=2692
+  _globals['_ENDSESSIONRESPONSE_PROBLEM']._serialized_end=2773
+  _globals['_CALLENDPOINTREQUEST']._serialized_start=3423
+  _globals['_CALLENDPOINTREQUEST']._serialized_end=3906
+  _globals['_CALLENDPOINTREQUEST_ENDPOINT']._serialized_start=3758
+  _globals['_CALLENDPOINTREQUEST_ENDPOINT']._serialized_end=3906
+  _globals['_CALLENDPOINTRESPONSE']._serialized_start=3909
+  _globals['_CALLENDPOINTRESPONSE']._serialized_end=4037
+  _globals['_GETCLIENTREQUEST']._serialized_start=4039
+  _globals['_GETCLIENTREQUEST']._serialized_end=4113
+  _globals['_LISTCLIENTSREQUEST']._serialized_start=4115
+  _globals['_LISTCLIENTSREQUEST']._serialized_end=4174
+  _globals['_LISTCLIENTSRESPONSE']._serialized_start=4176
+  _globals['_LISTCLIENTSRESPONSE']._serialized_end=4277
+  _globals['_UPDATECLIENTREQUEST']._serialized_start=4279
+  _globals['_UPDATECLIENTREQUEST']._serialized_end=4351
+  _globals['_DELETECLIENTREQUEST']._serialized_start=4353
+  _globals['_DELETECLIENTREQUEST']._serialized_end=4430
+  _globals['_RESETCLIENTSECRETREQUEST']._serialized_start=4432
+  _globals['_RESETCLIENTSECRETREQUEST']._serialized_end=4514
+  _globals['_RESETCLIENTSECRETRESPONSE']._serialized_start=4516
+  _globals['_RESETCLIENTSECRETRESPONSE']._serialized_end=4599
+  _globals['_LISTAUTHORIZATIONSREQUEST']._serialized_start=4601
+  _globals['_LISTAUTHORIZATIONSREQUEST']._serialized_end=4723
+  _globals['_LISTAUTHORIZATIONSRESPONSE']._serialized_start=4725
+  _globals['_LISTAUTHORIZATIONSRESPONSE']._serialized_end=4847
+  _globals['_DELETEAUTHORIZATIONREQUEST']._serialized_start=4849
+  _globals['_DELETEAUTHORIZATIONREQUEST']._serialized_end=4940
+  _globals['_OAUTHSERVICE']._serialized_start=4943
+  _globals['_OAUTHSERVICE']._serialized_end=6384
 # @@protoc_insertion_point(module_scope)

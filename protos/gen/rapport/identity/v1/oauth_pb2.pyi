@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from rapport.identity.v1 import identity_pb2 as _identity_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -39,6 +40,10 @@ class Client(_message.Message):
         """A program in a browser or on a device: keeps no secret, must use PKCE, its refresh tokens rotate."""
         CONFORMANCE: Client._Profile.ValueType  # 3
         """As WEB, and PKCE is left to it: what the certification of OpenID providers asks for."""
+        SERVICE: Client._Profile.ValueType  # 4
+        """A program that acts for itself: no person signs in to it, and it has no address to send browsers to
+        (RFC 6749, 4.4).
+        """
 
     class Profile(_Profile, metaclass=_ProfileEnumTypeWrapper):
         """What kind of program it is decides how it proves itself and what it may do."""
@@ -50,6 +55,10 @@ class Client(_message.Message):
     """A program in a browser or on a device: keeps no secret, must use PKCE, its refresh tokens rotate."""
     CONFORMANCE: Client.Profile.ValueType  # 3
     """As WEB, and PKCE is left to it: what the certification of OpenID providers asks for."""
+    SERVICE: Client.Profile.ValueType  # 4
+    """A program that acts for itself: no person signs in to it, and it has no address to send browsers to
+    (RFC 6749, 4.4).
+    """
 
     class _Algorithm:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -61,12 +70,14 @@ class Client(_message.Message):
         RS256: Client._Algorithm.ValueType  # 1
         ED25519: Client._Algorithm.ValueType  # 2
         """RFC 9864; what older programs call EdDSA."""
+        ES256: Client._Algorithm.ValueType  # 3
 
     class Algorithm(_Algorithm, metaclass=_AlgorithmEnumTypeWrapper): ...
     ALGORITHM_UNSPECIFIED: Client.Algorithm.ValueType  # 0
     RS256: Client.Algorithm.ValueType  # 1
     ED25519: Client.Algorithm.ValueType  # 2
     """RFC 9864; what older programs call EdDSA."""
+    ES256: Client.Algorithm.ValueType  # 3
 
     NAME_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
@@ -78,6 +89,10 @@ class Client(_message.Message):
     HAS_SECRET_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     POST_LOGOUT_REDIRECT_URIS_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    REQUIRE_PUSHED_AUTHORIZATION_REQUESTS_FIELD_NUMBER: _builtins.int
+    DPOP_BOUND_ACCESS_TOKENS_FIELD_NUMBER: _builtins.int
+    DEVICE_AUTHORIZATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     title: _builtins.str
     """What people are shown when they are asked."""
@@ -88,6 +103,14 @@ class Client(_message.Message):
     """The signature of its ID tokens; RS256 unless it says otherwise (OpenID Connect Core, 15.1)."""
     has_secret: _builtins.bool
     etag: _builtins.str
+    require_pushed_authorization_requests: _builtins.bool
+    """It may send browsers only with a request that it pushed before (RFC 9126)."""
+    dpop_bound_access_tokens: _builtins.bool
+    """Its tokens are bound to a key that it holds, always (RFC 9449)."""
+    device_authorization: _builtins.bool
+    """It runs on what has no browser: people type a code of it on a page of ours (RFC 8628). Leave it out for all others,
+    because anybody may send somebody such a code.
+    """
     @_builtins.property
     def redirect_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where browsers are sent back to, byte for byte (RFC 9700, 2.1); of a native client's loopback address any port."""
@@ -99,6 +122,12 @@ class Client(_message.Message):
     @_builtins.property
     def post_logout_redirect_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where browsers may be sent when the person has signed out, byte for byte."""
+
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[_identity_pb2.Jwk]:
+        """What it proves itself by (private_key_jwt, RFC 7523): public keys, each with a `kid` of its own. P-256 signs with
+        ES256, RSA of 2048 bits or more with PS256, Ed25519 with itself. Who has keys has no secret.
+        """
 
     def __init__(
         self,
@@ -113,10 +142,14 @@ class Client(_message.Message):
         has_secret: _builtins.bool = ...,
         etag: _builtins.str = ...,
         post_logout_redirect_uris: _abc.Iterable[_builtins.str] | None = ...,
+        keys: _abc.Iterable[_identity_pb2.Jwk] | None = ...,
+        require_pushed_authorization_requests: _builtins.bool = ...,
+        dpop_bound_access_tokens: _builtins.bool = ...,
+        device_authorization: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "first_party", b"first_party", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "scopes", b"scopes", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_authorization", b"device_authorization", "dpop_bound_access_tokens", b"dpop_bound_access_tokens", "etag", b"etag", "first_party", b"first_party", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "keys", b"keys", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "require_pushed_authorization_requests", b"require_pushed_authorization_requests", "scopes", b"scopes", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -334,6 +367,9 @@ class AuthorizeResponse(_message.Message):
     SIGN_IN_FIELD_NUMBER: _builtins.int
     CONSENT_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    REDIRECT_URI_FIELD_NUMBER: _builtins.int
+    redirect_uri: _builtins.str
+    """Where the browser will be sent in the end; "" with a problem."""
     @_builtins.property
     def redirect(self) -> Global___AuthorizeResponse.Redirect: ...
     @_builtins.property
@@ -351,10 +387,11 @@ class AuthorizeResponse(_message.Message):
         sign_in: Global___AuthorizeResponse.SignIn | None = ...,
         consent: Global___AuthorizeResponse.Consent | None = ...,
         problem: Global___AuthorizeResponse.Problem | None = ...,
+        redirect_uri: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "outcome", b"outcome", "problem", b"problem", "redirect", b"redirect", "sign_in", b"sign_in"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "outcome", b"outcome", "problem", b"problem", "redirect", b"redirect", "sign_in", b"sign_in"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "outcome", b"outcome", "problem", b"problem", "redirect", b"redirect", "redirect_uri", b"redirect_uri", "sign_in", b"sign_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["redirect", "sign_in", "consent", "problem"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
@@ -504,6 +541,10 @@ class CallEndpointRequest(_message.Message):
         """Ends the authorization that a token is of; a token that is none is fine (RFC 7009)."""
         USERINFO: CallEndpointRequest._Endpoint.ValueType  # 4
         """Tells the claims about the person of an access token (OpenID Connect Core, 5.3)."""
+        PUSHED_AUTHORIZATION: CallEndpointRequest._Endpoint.ValueType  # 5
+        """Takes what a client wants to ask of a browser, and gives a word for it (RFC 9126)."""
+        DEVICE_AUTHORIZATION: CallEndpointRequest._Endpoint.ValueType  # 6
+        """Gives a device the code that it shows, and the secret that it asks with (RFC 8628)."""
 
     class Endpoint(_Endpoint, metaclass=_EndpointEnumTypeWrapper): ...
     ENDPOINT_UNSPECIFIED: CallEndpointRequest.Endpoint.ValueType  # 0
@@ -515,13 +556,23 @@ class CallEndpointRequest(_message.Message):
     """Ends the authorization that a token is of; a token that is none is fine (RFC 7009)."""
     USERINFO: CallEndpointRequest.Endpoint.ValueType  # 4
     """Tells the claims about the person of an access token (OpenID Connect Core, 5.3)."""
+    PUSHED_AUTHORIZATION: CallEndpointRequest.Endpoint.ValueType  # 5
+    """Takes what a client wants to ask of a browser, and gives a word for it (RFC 9126)."""
+    DEVICE_AUTHORIZATION: CallEndpointRequest.Endpoint.ValueType  # 6
+    """Gives a device the code that it shows, and the secret that it asks with (RFC 8628)."""
 
     PARAMETERS_FIELD_NUMBER: _builtins.int
     AUTHORIZATION_FIELD_NUMBER: _builtins.int
     ENDPOINT_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
     authorization: _builtins.str
     """The Authorization header."""
     endpoint: Global___CallEndpointRequest.Endpoint.ValueType
+    proof: _builtins.str
+    """The DPoP header (RFC 9449); "" where there is none."""
+    method: _builtins.str
+    """Of HTTP; POST where it is not said."""
     @_builtins.property
     def parameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Parameter]: ...
     def __init__(
@@ -530,10 +581,12 @@ class CallEndpointRequest(_message.Message):
         parameters: _abc.Iterable[Global___Parameter] | None = ...,
         authorization: _builtins.str = ...,
         endpoint: Global___CallEndpointRequest.Endpoint.ValueType = ...,
+        proof: _builtins.str = ...,
+        method: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorization", b"authorization", "endpoint", b"endpoint", "parameters", b"parameters"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorization", b"authorization", "endpoint", b"endpoint", "method", b"method", "parameters", b"parameters", "proof", b"proof"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

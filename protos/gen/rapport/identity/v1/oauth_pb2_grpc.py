@@ -133,22 +133,23 @@ class OAuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateClient(self, request, context):
-        """Makes or replaces a client. Its secret stays. Refuses with CLIENT_UNSAFE for what RFC 9700 forbids.
+        """Makes or replaces a client. Its secret stays, unless it has keys now. Refuses with CLIENT_UNSAFE for what RFC 9700
+        forbids.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteClient(self, request, context):
-        """Ends a client and every authorization it holds. Refuses with CLIENT_NOT_FOUND.
+        """Ends a client, every authorization it holds, and the tokens it got for itself. Refuses with CLIENT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResetClientSecret(self, request, context):
-        """Gives a client a new secret, which is told this once; the one before holds no more. Refuses with CLIENT_NOT_FOUND,
-        and with CLIENT_UNSAFE for a public client, which cannot keep one.
+        """Gives a client a new secret, which is told this once; the one before holds no more, nor does a token that the client
+        got for itself. Refuses with CLIENT_NOT_FOUND, and with CLIENT_UNSAFE for a public client, which cannot keep one, and for one that has keys.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

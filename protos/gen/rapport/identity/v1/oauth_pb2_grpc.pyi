@@ -35,12 +35,14 @@ class OAuthServiceStub:
     ListClients: _aio.UnaryUnaryMultiCallable[_oauth_pb2.ListClientsRequest, _oauth_pb2.ListClientsResponse]
     """Lists the clients, by name."""
     UpdateClient: _aio.UnaryUnaryMultiCallable[_oauth_pb2.UpdateClientRequest, _oauth_pb2.Client]
-    """Makes or replaces a client. Its secret stays. Refuses with CLIENT_UNSAFE for what RFC 9700 forbids."""
+    """Makes or replaces a client. Its secret stays, unless it has keys now. Refuses with CLIENT_UNSAFE for what RFC 9700
+    forbids.
+    """
     DeleteClient: _aio.UnaryUnaryMultiCallable[_oauth_pb2.DeleteClientRequest, _empty_pb2.Empty]
-    """Ends a client and every authorization it holds. Refuses with CLIENT_NOT_FOUND."""
+    """Ends a client, every authorization it holds, and the tokens it got for itself. Refuses with CLIENT_NOT_FOUND."""
     ResetClientSecret: _aio.UnaryUnaryMultiCallable[_oauth_pb2.ResetClientSecretRequest, _oauth_pb2.ResetClientSecretResponse]
-    """Gives a client a new secret, which is told this once; the one before holds no more. Refuses with CLIENT_NOT_FOUND,
-    and with CLIENT_UNSAFE for a public client, which cannot keep one.
+    """Gives a client a new secret, which is told this once; the one before holds no more, nor does a token that the client
+    got for itself. Refuses with CLIENT_NOT_FOUND, and with CLIENT_UNSAFE for a public client, which cannot keep one, and for one that has keys.
     """
     ListAuthorizations: _aio.UnaryUnaryMultiCallable[_oauth_pb2.ListAuthorizationsRequest, _oauth_pb2.ListAuthorizationsResponse]
     """Lists what a person has let clients do, newest first."""
@@ -103,7 +105,9 @@ class OAuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _oauth_pb2.UpdateClientRequest,
         context: _aio.ServicerContext[_oauth_pb2.UpdateClientRequest, _abc.Awaitable[_oauth_pb2.Client]],
     ) -> _abc.Awaitable[_oauth_pb2.Client]:
-        """Makes or replaces a client. Its secret stays. Refuses with CLIENT_UNSAFE for what RFC 9700 forbids."""
+        """Makes or replaces a client. Its secret stays, unless it has keys now. Refuses with CLIENT_UNSAFE for what RFC 9700
+        forbids.
+        """
 
     @_abc_1.abstractmethod
     def DeleteClient(
@@ -111,7 +115,7 @@ class OAuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _oauth_pb2.DeleteClientRequest,
         context: _aio.ServicerContext[_oauth_pb2.DeleteClientRequest, _abc.Awaitable[_empty_pb2.Empty]],
     ) -> _abc.Awaitable[_empty_pb2.Empty]:
-        """Ends a client and every authorization it holds. Refuses with CLIENT_NOT_FOUND."""
+        """Ends a client, every authorization it holds, and the tokens it got for itself. Refuses with CLIENT_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def ResetClientSecret(
@@ -119,8 +123,8 @@ class OAuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _oauth_pb2.ResetClientSecretRequest,
         context: _aio.ServicerContext[_oauth_pb2.ResetClientSecretRequest, _abc.Awaitable[_oauth_pb2.ResetClientSecretResponse]],
     ) -> _abc.Awaitable[_oauth_pb2.ResetClientSecretResponse]:
-        """Gives a client a new secret, which is told this once; the one before holds no more. Refuses with CLIENT_NOT_FOUND,
-        and with CLIENT_UNSAFE for a public client, which cannot keep one.
+        """Gives a client a new secret, which is told this once; the one before holds no more, nor does a token that the client
+        got for itself. Refuses with CLIENT_NOT_FOUND, and with CLIENT_UNSAFE for a public client, which cannot keep one, and for one that has keys.
         """
 
     @_abc_1.abstractmethod
