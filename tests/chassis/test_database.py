@@ -186,9 +186,10 @@ async def test_a_line_that_the_driver_finds_out_of_step_is_one_that_was_cut(
     async with sessions() as session:
         line: Any = (await (await session.connection()).get_raw_connection()).driver_connection
         first = await session.scalar(text("SELECT pg_backend_pid()"))
-        with monkeypatch.context() as cut, pytest.raises(DBAPIError) as told:
+        with monkeypatch.context() as cut:
             cut.setattr(type(line), "prepare", out_of_step)
-            await session.execute(text("SELECT 2"))
+            with pytest.raises(DBAPIError) as told:
+                await session.execute(text("SELECT 2"))
         assert told.value.connection_invalidated
     assert await ask(sessions, "SELECT pg_backend_pid()") != first
     await engine.dispose()
