@@ -11,6 +11,7 @@ from chassis.time import Clock
 from services.identity import deletions, models
 from services.identity.email_changes import forget_email_changes
 from services.identity.oauth.authorizations import forget_authorizations
+from services.identity.oauth.backchannel import telling
 from services.identity.oauth.codes import Codes
 from services.identity.passwords import Passwords
 from services.identity.recoveries import forget_recoveries
@@ -42,7 +43,14 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             (add_IdentityServiceServicer_to_server, identity),
             (add_OAuthServiceServicer_to_server, OAuth(sessions, clock, pages, signer, codes)),
         ],
-        jobs=[forget_registrations, forget_recoveries, forget_email_changes, forget_sessions, forget_authorizations],
+        jobs=[
+            forget_registrations,
+            forget_recoveries,
+            forget_email_changes,
+            forget_sessions,
+            forget_authorizations,
+            telling(signer),
+        ],
         sessions=sessions,
         metadata=models.Base.metadata,
         clock=clock,

@@ -70,12 +70,13 @@ class Signer:
             {"alg": ALGORITHM, "typ": TYPE, "kid": self.key.kid}, claims, self.key, algorithms=[ALGORITHM]
         )
 
-    def id_token(self, claims: dict[str, Any], algorithm: Algorithm) -> str:
+    def id_token(self, claims: dict[str, Any], algorithm: Algorithm, *, type: str = "JWT") -> str:
         """Signed as the client was registered to read it (OpenID Connect Core, 15.1)."""
         if algorithm is Algorithm.ED25519:
-            return jwt.encode({"alg": ALGORITHM, "kid": self.key.kid}, claims, self.key, algorithms=[ALGORITHM])
+            header = {"alg": ALGORITHM, "typ": type, "kid": self.key.kid}
+            return jwt.encode(header, claims, self.key, algorithms=[ALGORITHM])
         key = self.rsa_keys[0]
-        return jwt.encode({"alg": "RS256", "kid": key.kid}, claims, key, algorithms=["RS256"])
+        return jwt.encode({"alg": "RS256", "typ": type, "kid": key.kid}, claims, key, algorithms=["RS256"])
 
     def claims(self, access_token: str, *, now: datetime) -> dict[str, Any] | None:
         """What an access token of ours says, as long as it lives; None for any other text."""
@@ -87,7 +88,7 @@ class Signer:
     def hinted(self, id_token: str) -> dict[str, Any] | None:
         """What an ID token of ours says, however old it is; None for any other text."""
         found = self.ours(id_token, [*self.keys, *self.rsa_keys], ALGORITHM, "RS256")
-        return found.claims if found is not None and found.header.get("typ") != TYPE else None
+        return found.claims if found is not None and found.header.get("typ") in (None, "JWT") else None
 
     def ours(self, token: str, keys: Sequence[OKPKey | RSAKey], *algorithms: str) -> jwt.Token | None:
         """The token, where one of these keys signed it and we are its issuer."""

@@ -19,8 +19,9 @@ from chassis.mail import mail
 from chassis.service import whole
 from chassis.time import timestamp
 from services.identity.__main__ import service
-from services.identity.models import Base, Registration
+from services.identity.models import Base, Registration, SignOutNotice
 from services.identity.settings import Settings
+from tests.identity.oauth import Provider
 from tests.identity.people import ADA, EVE, OPERATOR, PASSWORD, PNG, PRIVACY, Identity
 from tests.identity.test_users import BOLTS, HOME
 from tests.world import Hands, refused
@@ -208,3 +209,19 @@ async def test_other_people_are_not_in_an_export(identity: Identity) -> None:
     asked = holder.ExportSubjectRequest(subject=ada.name)
     rows = [row async for row in HolderServiceStub(identity.channel).ExportSubject(asked, metadata=PRIVACY)]
     assert EVE not in str(rows)
+
+
+async def test_a_sign_out_that_no_client_heard_of_yet_is_forgotten_with_its_person(
+    identity: Identity, order: Order
+) -> None:
+    ada = await identity.create(ADA)
+    provider = Provider(identity)
+    await provider.register(backchannel_logout_uri="https://app.example.org/signed-out")
+    await provider.sign_in()
+    await provider.tokens()
+    gone = await identity.delete(ada)
+    async with identity.sessions() as session:
+        assert await session.scalar(select(func.count()).select_from(SignOutNotice)) == 1
+    await order(gone)
+    async with identity.sessions() as session:
+        assert await session.scalar(select(func.count()).select_from(SignOutNotice)) == 0

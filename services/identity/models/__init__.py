@@ -2,7 +2,7 @@
 
 from services.identity.models.base import Base
 from services.identity.models.credentials import Credential, EmailChange, Recovery, Registration
-from services.identity.models.oauth import Algorithm, Authorization, Client, Profile
+from services.identity.models.oauth import Algorithm, Authorization, Client, Profile, SignOutNotice
 from services.identity.models.people import (
     BillingAddress,
     Business,
@@ -32,6 +32,7 @@ __all__ = [
     "Registration",
     "Session",
     "ShippingAddress",
+    "SignOutNotice",
     "State",
     "User",
 ]

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.etags import check_etag
 from chassis.refusal import Violation
-from services.identity import opaque
+from services.identity import opaque, outside
 from services.identity.models import Authorization, Client, Profile
 from services.identity.oauth import authorizations
 from services.identity.oauth.asks import is_loopback
@@ -23,6 +23,7 @@ from services.identity.refusals import ClientNotFound, ClientUnsafe
 BASIC = "Basic "
 FIELDS = (
     "title", "profile", "redirect_uris", "post_logout_redirect_uris", "scopes", "first_party", "id_token_algorithm",
+    "backchannel_logout_uri", "backchannel_logout_session_required",
 )  # fmt: skip
 
 
@@ -67,6 +68,8 @@ def check(client: Client) -> None:
         for place, uri in enumerate(getattr(client, field))
         if (why := unsafe(uri))
     ]
+    if client.backchannel_logout_uri and (why := outside.unfit(client.backchannel_logout_uri)):
+        wrong.append(Violation("client.backchannel_logout_uri", "CLIENT_UNSAFE", why))
     if not client.redirect_uris:
         wrong.append(Violation("client.redirect_uris", "CLIENT_UNSAFE", "This needs an address to send browsers to."))
     if wrong:

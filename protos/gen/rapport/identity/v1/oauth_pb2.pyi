@@ -78,6 +78,8 @@ class Client(_message.Message):
     HAS_SECRET_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     POST_LOGOUT_REDIRECT_URIS_FIELD_NUMBER: _builtins.int
+    BACKCHANNEL_LOGOUT_URI_FIELD_NUMBER: _builtins.int
+    BACKCHANNEL_LOGOUT_SESSION_REQUIRED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     title: _builtins.str
     """What people are shown when they are asked."""
@@ -88,6 +90,12 @@ class Client(_message.Message):
     """The signature of its ID tokens; RS256 unless it says otherwise (OpenID Connect Core, 15.1)."""
     has_secret: _builtins.bool
     etag: _builtins.str
+    backchannel_logout_uri: _builtins.str
+    """Where the client itself is told that somebody was signed out (OpenID Connect Back-Channel Logout 1.0): https, at a
+    public address, or http at a loopback one for a program on the same machine. "" for nowhere.
+    """
+    backchannel_logout_session_required: _builtins.bool
+    """It needs `sid` in what it is told. It is there either way: this is kept for the registration's sake."""
     @_builtins.property
     def redirect_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where browsers are sent back to, byte for byte (RFC 9700, 2.1); of a native client's loopback address any port."""
@@ -113,10 +121,12 @@ class Client(_message.Message):
         has_secret: _builtins.bool = ...,
         etag: _builtins.str = ...,
         post_logout_redirect_uris: _abc.Iterable[_builtins.str] | None = ...,
+        backchannel_logout_uri: _builtins.str = ...,
+        backchannel_logout_session_required: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "first_party", b"first_party", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "scopes", b"scopes", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backchannel_logout_session_required", b"backchannel_logout_session_required", "backchannel_logout_uri", b"backchannel_logout_uri", "etag", b"etag", "first_party", b"first_party", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "scopes", b"scopes", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
