@@ -1,7 +1,5 @@
 """What the Config plan asks of what a provider says of itself."""
 
-import httpx
-
 from tests.identity.conformance.party import Party
 from tests.identity.conformance.plans import BACK_CHANNEL, CONFIG, RP_LOGOUT, module
 
@@ -12,8 +10,9 @@ SECURE = "https://store.example.org"
 async def a_provider_says_what_it_is(rp: Party) -> None:
     """At a secure address: the local one is none, because it is this machine's."""
     with rp.store.gateway(public_url=SECURE) as gateway:
-        answer = httpx.get(f"{gateway.url}/.well-known/openid-configuration")
-        keys = httpx.get(f"{gateway.url}/oauth/jwks").json()["keys"]
+        async with gateway.http() as http:
+            answer = await http.get("/.well-known/openid-configuration")
+            keys = (await http.get("/oauth/jwks")).json()["keys"]
     said = answer.json()
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     assert said["issuer"] == SECURE

@@ -31,4 +31,4 @@ def listed() -> Iterator[tuple[str, str]]:
     """Every plan with every module that it has, as the suite says it."""
     plans = tomllib.loads(Path(__file__).with_name("modules.toml").read_text())
     for name, plan in plans.items():
-        yield from ((name, id) for id in plans[plan.get("as", name)]["modules"])
+        yield from ((name, one) for one in plans[plan.get("as", name)]["modules"])
