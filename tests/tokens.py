@@ -9,7 +9,7 @@ from joserfc.jwk import OKPKey
 from rapport.identity.v1.identity_pb2 import Jwk
 
 from chassis.client import as_person
-from chassis.tokens import ALGORITHM, AUDIENCE, LIFE
+from chassis.tokens import ALGORITHM, AUDIENCE, LIFE, TYPE
 
 ISSUER = "https://store.example.org"
 KEY = OKPKey.generate_key("Ed25519", {"kid": "tests"})
@@ -47,7 +47,7 @@ def mint(
         "jti": str(uuid4()),
         **others,
     }
-    return jwt.encode({"alg": ALGORITHM, "kid": str(key.kid)}, claims, key, algorithms=[ALGORITHM])
+    return jwt.encode({"alg": ALGORITHM, "typ": TYPE, "kid": str(key.kid)}, claims, key, algorithms=[ALGORITHM])
 
 
 def as_user(user: UUID, *roles: str, now: datetime, **how: object) -> tuple[tuple[str, str], ...]:

@@ -19,11 +19,10 @@ from joserfc.jwk import OKPKey, RSAKey
 
 from chassis.access import STORE
 from chassis.settings import SettingsError
-from chassis.tokens import ALGORITHM, AUDIENCE, LIFE
+from chassis.tokens import ALGORITHM, AUDIENCE, LIFE, TYPE
 from services.identity.models import Algorithm, Authorization, Session
 
 BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
-TYPE = "at+jwt"  # so that no other token of ours is taken for one (RFC 9068, 2.1)
 RSA_NEEDED = "RAPPORT_ID_TOKEN_KEY_FILE has to hold RSA keys in PEM, the first of them private."
 NEEDED = "RAPPORT_SIGNING_KEY_FILE has to hold Ed25519 keys in PEM, the first of them private."
 
