@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import grpc
@@ -165,11 +165,8 @@ async def test_a_token_that_somebody_made_is_refused_in_every_place(provider: Pr
     assert await identity.stub.GetUser(asked, metadata=as_person(issued.access_token))
     let_in = []
     for kind, token in forgeries(issued.access_token, identity.key).items():
-        try:
-            await identity.stub.GetUser(asked, metadata=as_person(token))
+        if await reason_of(identity.stub.GetUser(asked, metadata=as_person(token))) != "TOKEN_INVALID":
             let_in.append(kind)
-        except grpc.aio.AioRpcError as error:
-            assert read_refusal(error).reason == "TOKEN_INVALID", kind
     for kind, token in forgeries(ours, identity.key).items():
         if (await provider.userinfo(token))[0] != 401:
             let_in.append(f"userinfo: {kind}")
@@ -177,3 +174,12 @@ async def test_a_token_that_somebody_made_is_refused_in_every_place(provider: Pr
         if answer.WhichOneof("outcome") != "problem":
             let_in.append(f"hint: {kind}")
     assert let_in == []
+
+
+async def reason_of(call: Awaitable[object]) -> str:
+    """Why a call was refused; "" where it was not."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return read_refusal(error).reason
+    return ""
