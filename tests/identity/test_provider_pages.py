@@ -13,9 +13,7 @@ from tests.identity.conformance.party import CALLBACK, Party
 from tests.store import PASSWORD
 
 pytestmark = pytest.mark.xdist_group("store")
-LINKS = re.compile(
-    r"""(?:src|href|action|formaction|data|poster|srcset|content)\s*=\s*["']([^"']*)["']""", re.IGNORECASE
-)
+LINKS = re.compile(r"""(?:src|href|action|formaction|data|poster|srcset|content)\s*=\s*["']([^"']*)["']""", re.I)
 INLINE = re.compile(r"<script(?![^>]*\ssrc=)|<style|\son[a-z]+\s*=|style\s*=|javascript:", re.IGNORECASE)
 
 
