@@ -1,7 +1,7 @@
-"""Whether each statement of tests/identity/statements.toml is shown by tests that exist, and that passed where they ran.
+"""Whether each statement of tests/identity/statements.toml is shown by tests that exist, and passed where they ran.
 
-That they exist and cover every statement is a test (tests/identity/test_statements.py). That one which ran did not pass,
-or was skipped each time, is known when all have run: then the run fails with a line that says which.
+That they exist and cover every statement is a test (tests/identity/test_statements.py). That one which ran did not
+pass, or was skipped each time, is known when all have run: then the run fails with a line that says which.
 """
 
 import tomllib
