@@ -41,3 +41,27 @@ async def test_without_a_list_no_other_origin_may(store: Store, http: httpx.Asyn
     for origin in (EVIL, "null", "*", store.plan.urls["store"]):
         assert said(await http.get("/v1/categories", headers={"origin": origin})) == {}
         assert said(await http.options("/v1/categories", headers=ASKED | {"origin": origin})) == {}
+
+
+@pytest.mark.parametrize(
+    "path", ["/.well-known/openid-configuration", "/oauth/jwks", "/oauth/token", "/oauth/userinfo"]
+)
+async def test_a_page_of_any_origin_may_call_what_programs_sign_people_in_by(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    answer = await http.get(path, headers={"origin": EVIL, "cookie": "__Host-rapport=a-secret-of-somebody-else"})
+    before = await http.options(path, headers=ASKED | {"origin": EVIL})
+    assert answer.headers["access-control-allow-origin"] == before.headers["access-control-allow-origin"] == "*"
+    assert before.status_code == 204
+    assert "Authorization" in before.headers["access-control-allow-headers"]
+    assert "access-control-allow-credentials" not in said(answer) | said(before)
+
+
+@pytest.mark.parametrize(
+    "path", ["/oauth/authorize", "/oauth/sign-in", "/oauth/consent", "/session", "/oauth/introspect"]
+)
+async def test_what_reads_a_cookie_or_a_secret_is_for_no_page_of_another_origin(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    assert said(await http.get(path, headers={"origin": EVIL})) == {}
+    assert said(await http.options(path, headers=ASKED | {"origin": EVIL})) == {}

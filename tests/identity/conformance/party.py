@@ -169,10 +169,14 @@ def unsigned(claims: Said) -> str:
 
 
 @asynccontextmanager
-async def party(store: Store, person: Registered, mode: str = "", **said: Any) -> AsyncIterator[Party]:
-    """A relying party as the suite registers it: profile CONFORMANCE, with a secret, and PKCE left to it."""
+async def party(
+    store: Store, person: Registered, mode: str = "", profile: str = "CONFORMANCE", **said: Any
+) -> AsyncIterator[Party]:
+    """A relying party as the suite registers it: with a secret, and PKCE left to it; or one of another profile."""
     wanted = {"redirectUris": [CALLBACK], "postLogoutRedirectUris": [AFTER], "scopes": SCOPES, "title": "The suite"}
     async with store.http() as http, store.http(**store.peer("operator")) as operator:
-        client = await made(store, "CONFORMANCE", **wanted | said)
-        reset = (await operator.post(f"/v1/clients/{client}:resetSecret", json={})).raise_for_status()
-        yield Party(store, Browser(http, store.url, client), client, reset.json()["clientSecret"], person, mode)
+        client, secret = await made(store, profile, **wanted | said), ""
+        if profile != "PUBLIC":
+            reset = (await operator.post(f"/v1/clients/{client}:resetSecret", json={})).raise_for_status()
+            secret = reset.json()["clientSecret"]
+        yield Party(store, Browser(http, store.url, client), client, secret, person, mode)
