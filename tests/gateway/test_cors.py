@@ -8,6 +8,7 @@ from tests.store import OtherGateway, Store
 
 pytestmark = pytest.mark.xdist_group("store")
 EVIL = "https://evil.example.net"
+OPEN, CLOSED = ("jwks", "token", "userinfo", "revoke"), ("authorize", "sign-in", "consent", "introspect", "end-session")
 ASKED = {"access-control-request-method": "PATCH", "access-control-request-headers": "authorization"}
 
 
@@ -43,12 +44,8 @@ async def test_without_a_list_no_other_origin_may(store: Store, http: httpx.Asyn
         assert said(await http.options("/v1/categories", headers=ASKED | {"origin": origin})) == {}
 
 
-@pytest.mark.parametrize(
-    "path", ["/.well-known/openid-configuration", "/oauth/jwks", "/oauth/token", "/oauth/userinfo"]
-)
-async def test_a_page_of_any_origin_may_call_what_programs_sign_people_in_by(
-    http: httpx.AsyncClient, path: str
-) -> None:
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", *(f"/oauth/{one}" for one in OPEN)])
+async def test_a_page_of_any_origin_may_call_what_signs_people_in(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(path, headers={"origin": EVIL, "cookie": "__Host-rapport=a-secret-of-somebody-else"})
     before = await http.options(path, headers=ASKED | {"origin": EVIL})
     assert answer.headers["access-control-allow-origin"] == before.headers["access-control-allow-origin"] == "*"
@@ -57,9 +54,7 @@ async def test_a_page_of_any_origin_may_call_what_programs_sign_people_in_by(
     assert "access-control-allow-credentials" not in said(answer) | said(before)
 
 
-@pytest.mark.parametrize(
-    "path", ["/oauth/authorize", "/oauth/sign-in", "/oauth/consent", "/session", "/oauth/introspect"]
-)
+@pytest.mark.parametrize("path", [*(f"/oauth/{one}" for one in CLOSED), "/session"])
 async def test_what_reads_a_cookie_or_a_secret_is_for_no_page_of_another_origin(
     http: httpx.AsyncClient, path: str
 ) -> None:

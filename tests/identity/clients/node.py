@@ -1,4 +1,4 @@
-"""Programs that are written for node, run by the node of a wheel, with packages that `npm ci` installs by their hashes."""
+"""Programs for node, run by the node of a wheel, with packages that `npm ci` installs by their hashes."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,7 @@ def npm() -> list[str]:
 
 
 def packages() -> Path:
-    """The folder node_modules of what package-lock.json lists, installed once for each lock; skips where it cannot be."""
+    """The folder node_modules of what package-lock.json lists, installed once; skips where it cannot be."""
     lock = (HERE / "package-lock.json").read_bytes()
     kept = CLONE / ".cache" / f"clients-{hashlib.sha256(lock).hexdigest()[:16]}"
     if not kept.is_dir():

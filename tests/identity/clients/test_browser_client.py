@@ -1,9 +1,8 @@
-"""A program of one page, of another origin, with oidc-client-ts in Debian's chromium: as a frontend of somebody's own."""
+"""A program of one page, of another origin, with oidc-client-ts in Debian's chromium."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,12 +29,12 @@ MANAGER = """async ([settings, what]) => {
 
 
 @asynccontextmanager
-async def program(library: Path) -> AsyncIterator[str]:
+async def program(library: bytes) -> AsyncIterator[str]:
     """The origin of a server that gives out one page and the library."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         wanted = (await reader.readuntil(b"\r\n\r\n")).split()[1]
-        kind, body = (b"text/javascript", library.read_bytes()) if wanted == b"/oidc.js" else (b"text/html", PAGE)
+        kind, body = (b"text/javascript", library) if wanted == b"/oidc.js" else (b"text/html", PAGE)
         head = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
         writer.write(head % (kind, len(body)) + body)
         await writer.drain()
@@ -43,6 +42,10 @@ async def program(library: Path) -> AsyncIterator[str]:
 
     async with await asyncio.start_server(answer, "127.0.0.1") as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def read() -> bytes:
+    return (packages() / "oidc-client-ts/dist/browser/oidc-client-ts.min.js").read_bytes()
 
 
 async def sign_in(page: Page, person: Registered) -> None:
@@ -57,7 +60,7 @@ async def test_a_page_of_another_origin_signs_somebody_in_renews_and_signs_them_
     store: Store,
     chromium: Chromium,  # noqa: F811
 ) -> None:
-    library = (await asyncio.to_thread(packages)) / "oidc-client-ts/dist/browser/oidc-client-ts.min.js"
+    library = await asyncio.to_thread(read)
     person = store.register("ada")
     async with program(library) as origin:
         said = {"redirectUris": [f"{origin}/back"], "postLogoutRedirectUris": [f"{origin}/bye"]}
