@@ -305,6 +305,7 @@ async def test_a_client_that_says_nothing_is_not_waited_for(monkeypatch: pytest.
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
+        writer.close()
 
     async with await asyncio.start_server(silent, "127.0.0.1") as server:
         port, began = server.sockets[0].getsockname()[1], time.monotonic()

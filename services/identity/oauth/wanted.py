@@ -45,7 +45,8 @@ def read(text: str, scopes: Sequence[str]) -> Wanted:
 
 def part(said: Any, name: str) -> Mapping[str, Mapping[str, Any] | None]:
     """A member of the parameter: names of claims, each with null or an object."""
-    found = (said.get(name) or {}) if isinstance(said, dict) else None
+    found = said.get(name) if isinstance(said, dict) else said
+    found = {} if found is None and said is not None else found
     if not isinstance(found, dict) or len(found) > MOST:
         raise invalid("The claims parameter holds the members userinfo and id_token, each an object.")
     if not all(one is None or isinstance(one, dict) for one in found.values()):
@@ -54,8 +55,8 @@ def part(said: Any, name: str) -> Mapping[str, Mapping[str, Any] | None]:
 
 
 def subject_of(*parts: Mapping[str, Mapping[str, Any] | None]) -> str:
-    subjects = {one["value"] for said in parts if (one := said.get("sub")) is not None and "value" in one}
-    if not all(isinstance(one, str) for one in subjects) or len(subjects) > 1:
+    subjects = [one["value"] for said in parts if (one := said.get("sub")) is not None and "value" in one]
+    if not all(isinstance(one, str) for one in subjects) or len(set(subjects)) > 1:
         raise invalid("The value of sub is one person.")
     return next(iter(subjects), "")
 
