@@ -24,8 +24,7 @@ async def every_page(rp: Party) -> AsyncIterator[tuple[str, httpx.Response]]:
     yield "sign-in, wrong", await rp.browser.submit(sign_in, "/oauth/sign-in", **said)
     consent = await rp.browser.submit(sign_in, "/oauth/sign-in", **said | {"password": PASSWORD})
     yield "consent", consent
-    await rp.browser.submit(consent, "/oauth/consent", decision="approve")
-    await rp.redeem(rp.told(await rp.ask(prompt="none"))["code"])
+    await rp.redeem(rp.told(await rp.browser.submit(consent, "/oauth/consent", decision="approve"))["code"])
     yield "sign-out", await rp.end_session()
     yield "mistake", await rp.ask(redirect_uri="https://evil.example/")
     yield "mistake of a sign-out", await rp.end_session(id_token_hint="nonsense")
@@ -43,7 +42,8 @@ async def test_no_page_of_the_provider_is_framed_or_tells_where_it_leads_or_hold
         assert "unsafe" not in policy, name
         assert page.headers["referrer-policy"] == "no-referrer", name
         assert page.headers["cache-control"] == "no-store", name
-        foreign = {link for link in LINKS.findall(page.text) if re.match(r"(?:[a-z]+:)?//", link)}
+        loaded = re.sub(r"<a\s[^>]*>", "", page.text)  # what is gone to only when somebody wants to
+        foreign = {link for link in LINKS.findall(loaded) if re.match(r"(?:[a-z]+:)?//", link)}
         assert foreign <= ({CALLBACK} if name == "post" else set()), f"{name}: {foreign}"
         assert not INLINE.search(page.text), name
     assert len(seen) == 8

@@ -17,15 +17,22 @@ from tests.store import PASSWORD, Registered, Store
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("store")]
 PAGE = b"<!doctype html><html lang='en'><title>A program</title><script src='/oidc.js'></script>"
-MANAGER = """async ([settings, what]) => {
+MANAGER = """
   const kept = new oidc.WebStorageStateStore({ store: window.localStorage });
   const manager = new oidc.UserManager({ ...settings, userStore: kept, stateStore: kept });
+"""
+LEAVE = "([settings, what]) => {" + MANAGER + "manager[what](); }"
+ASK = (
+    "async ([settings, what]) => {"
+    + MANAGER
+    + """
   const user = await manager[what]();
   return user && user.profile ? {
     sub: user.profile.sub, email: user.profile.email, scope: user.scope,
     access: user.access_token, refresh: user.refresh_token,
   } : null;
 }"""
+)
 
 
 @asynccontextmanager
@@ -80,10 +87,13 @@ async def test_a_page_of_another_origin_signs_somebody_in_renews_and_signs_them_
             page = await context.new_page()
 
             async def do(what: str) -> Any:
-                return await page.evaluate(MANAGER, [settings, what])
+                return await page.evaluate(ASK, [settings, what])
+
+            async def leave(what: str) -> None:
+                await page.evaluate(LEAVE, [settings, what])  # and not its end: the page is gone before
 
             await page.goto(f"{origin}/")
-            await do("signinRedirect")
+            await leave("signinRedirect")
             await sign_in(page, person)
             await page.wait_for_url(f"{origin}/back?**")
             first = await do("signinCallback")
@@ -92,10 +102,10 @@ async def test_a_page_of_another_origin_signs_somebody_in_renews_and_signs_them_
             assert again["sub"] == first["sub"]
             assert again["refresh"] != first["refresh"]
             assert again["access"] != first["access"]
-            await do("signoutRedirect")
+            await leave("signoutRedirect")
             await page.wait_for_url(f"{origin}/bye**")
             await do("signoutCallback")
-            await do("signinRedirect")
+            await leave("signinRedirect")
             await page.locator("#sign-in").wait_for()  # nobody is signed in to the store any more
         finally:
             await context.close()
