@@ -26,6 +26,7 @@ from chassis.time import Clock
 
 AUDIENCE = "rapport"
 ALGORITHM = "Ed25519"  # RFC 9864's name for what was EdDSA on that curve
+TYPE = "at+jwt"  # so that no other token of ours is taken for one (RFC 9068, 2.1)
 LIFE = timedelta(minutes=5)  # at most
 SKEW = timedelta(seconds=30)  # between the clocks of two machines
 BEARER, DPOP = "Bearer ", "DPoP "  # the latter for a token that is bound to a key (RFC 9449, 7.1)
@@ -143,9 +144,12 @@ class Tokens:
 
     def claims(self, shown: str) -> dict[str, Any]:
         try:
-            return jwt.decode(shown.partition(" ")[2], self.keyring.find, algorithms=[ALGORITHM]).claims
+            found = jwt.decode(shown.partition(" ")[2], self.keyring.find, algorithms=[ALGORITHM])
         except (JoseError, ValueError, TypeError):
             raise TokenInvalid("That token is not ours.") from None
+        if found.header.get("typ") != TYPE:
+            raise TokenInvalid("That token is for something else.")
+        return found.claims
 
 
 def read(claims: dict[str, Any], now: datetime, issuer: str) -> tuple[Caller, float]:

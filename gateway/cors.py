@@ -1,4 +1,8 @@
-"""Which other origins' pages may read what we answer. They call with a bearer token: no cookie crosses origins."""
+"""Which other origins' pages may read what we answer. They call with a bearer token: no cookie crosses origins.
+
+Where the protocol has programs call by themselves, a page of any origin may: no cookie is read there, and whoever signs
+people in from a page has an origin of their own.
+"""
 
 from collections.abc import Sequence
 
@@ -10,6 +14,13 @@ TAKEN = (
 )
 EXPOSED = b"ETag, Retry-After, WWW-Authenticate, X-Request-Id, Traceresponse"
 VARY = (b"vary", b"Origin")
+ANY = (b"access-control-allow-origin", b"*")
+OPEN = frozenset(
+    {
+        *("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/oauth/jwks"),
+        *("/oauth/token", "/oauth/userinfo", "/oauth/revoke"),
+    }
+)
 
 
 class Cors:
@@ -20,6 +31,8 @@ class Cors:
 
     def headers(self, request: Request) -> Headers:
         """What every answer says."""
+        if request.path in OPEN:
+            return [ANY, (b"access-control-expose-headers", EXPOSED)]
         if not self.origins:
             return []
         origin = request.headers.get(b"origin", b"")
@@ -30,7 +43,7 @@ class Cors:
     def preflight(self, request: Request, allowed: Sequence[str]) -> Response | None:
         """The answer to a browser that asks beforehand, if it is one and its page is on the list."""
         is_asking = request.method == "OPTIONS" and b"access-control-request-method" in request.headers
-        if not is_asking or request.headers.get(b"origin", b"") not in self.origins:
+        if not is_asking or (request.path not in OPEN and request.headers.get(b"origin", b"") not in self.origins):
             return None
         headers = [
             (b"access-control-allow-methods", ", ".join(allowed).encode()),

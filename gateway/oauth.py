@@ -57,7 +57,10 @@ SCOPES = {
     "tickets": "Read and write your messages to support",
     "privacy": "See and change your privacy choices",
 }
-CLAIMS = ["sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "nonce", "sid", "name", "email", "email_verified"]
+CLAIMS = [
+    *("sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "nonce", "sid", "at_hash"),
+    *("name", "updated_at", "email", "email_verified", "address"),
+]
 # What a sign-in comes to that did not work: the status of its page, and what that says.
 UNKNOWN = "Check the address and the password."
 WRONG = {
@@ -315,10 +318,16 @@ class OAuth:
             "code_challenge_methods_supported": ["S256"],
             "prompt_values_supported": ["none", "login", "consent", "select_account"],
             "claims_supported": CLAIMS,
-            "claims_parameter_supported": False,
+            "claims_parameter_supported": True,
             "request_parameter_supported": False,
             "request_uri_parameter_supported": False,
             "authorization_response_iss_parameter_supported": True,
+            "acr_values_supported": ["pwd"],
+            "claim_types_supported": ["normal"],
+            "display_values_supported": ["page"],
+            "ui_locales_supported": ["en"],
+            "backchannel_logout_supported": True,
+            "backchannel_logout_session_supported": True,
         }
         return Response(orjson.dumps(said), headers=[*READABLE])
 

@@ -11,6 +11,7 @@ from chassis.database import Sessions, connect
 from chassis.migrations import keepers, lay
 from deploy.local.throwaway import platform
 from tests import engines
+from tests.proofs import pytest_runtest_logreport, pytest_sessionfinish  # noqa: F401 - pytest calls them
 from tests.store import Store
 
 # Its own way of showing exceptions takes seconds for each.

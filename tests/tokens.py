@@ -9,7 +9,7 @@ from joserfc.jwk import OKPKey
 from rapport.identity.v1.identity_pb2 import Jwk
 
 from chassis.client import as_person
-from chassis.tokens import ALGORITHM, AUDIENCE, LIFE
+from chassis.tokens import ALGORITHM, AUDIENCE, LIFE, TYPE
 
 ISSUER = "https://store.example.org"
 KEY = OKPKey.generate_key("Ed25519", {"kid": "tests"})
@@ -53,7 +53,8 @@ def signed(claims: Mapping[str, object], now: datetime, life: timedelta = LIFE, 
         "exp": int((now + life).timestamp()),
         "jti": str(uuid4()),
     }
-    return jwt.encode({"alg": ALGORITHM, "kid": str(key.kid)}, {**usual, **claims}, key, algorithms=[ALGORITHM])
+    header = {"alg": ALGORITHM, "typ": TYPE, "kid": str(key.kid)}
+    return jwt.encode(header, {**usual, **claims}, key, algorithms=[ALGORITHM])
 
 
 def as_program(client: str, *, now: datetime, scope: str = "", **others: object) -> tuple[tuple[str, str], ...]:

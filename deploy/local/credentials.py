@@ -23,7 +23,7 @@ def for_service(plan: Plan, service: str, instance: str) -> dict[str, str]:
     told = for_peer(plan, service, instance) | {
         "RAPPORT_LISTEN": f"127.0.0.1:{plan.ports[instance]}",
         "RAPPORT_DATABASE_URL_FILE": str(state.told(f"database-{service}.url", database_url(plan, service))),
-        "RAPPORT_ISSUER": plan.urls["store"],
+        "RAPPORT_ISSUER": plan.origin,
         "RAPPORT_PAGE_KEY_FILE": str(state.secret("page-key")),
         "RAPPORT_PEERS": str(peers(state)),
         "RAPPORT_SMTP_URL": f"smtp://127.0.0.1:{plan.ports['smtp']}",
@@ -31,12 +31,12 @@ def for_service(plan: Plan, service: str, instance: str) -> dict[str, str]:
     }
     match service:
         case "identity":
-            told["RAPPORT_PUBLIC_URL"] = plan.urls["store"]
+            told["RAPPORT_PUBLIC_URL"] = plan.origin
             told["RAPPORT_SIGNING_KEY_FILE"] = str(state.secret("signing-key", signing_key))
             told["RAPPORT_ID_TOKEN_KEY_FILE"] = str(state.secret("id-token-key", id_token_key))
             told["RAPPORT_OAUTH_KEY_FILE"] = str(state.secret("oauth-key", hex_key))
         case "loyalty":
-            told["RAPPORT_PUBLIC_URL"] = plan.urls["store"]
+            told["RAPPORT_PUBLIC_URL"] = plan.origin
             told["RAPPORT_BONUS_KEY_FILE"] = str(state.secret("bonus-key", hex_key))
     return told
 
@@ -44,7 +44,7 @@ def for_service(plan: Plan, service: str, instance: str) -> dict[str, str]:
 def for_gateway(plan: Plan, instance: str) -> dict[str, str]:
     return for_peer(plan, "gateway", instance) | {
         "RAPPORT_LISTEN": f"127.0.0.1:{plan.ports[instance]}",
-        "RAPPORT_PUBLIC_URL": plan.urls["store"],
+        "RAPPORT_PUBLIC_URL": plan.origin,
         "RAPPORT_MAILBOX_URL": plan.urls["mailbox"],
     }
 

@@ -94,6 +94,7 @@ def plan_for(outside: Outside, folder: Path, *, replicas: int, ports: str, only:
         replicas=replicas,
         database_url=outside.database_url,
         nats_url=outside.nats_url,
+        public_url=outside.public_url,
         only=only,
     )
 

@@ -17,6 +17,7 @@ class Plan:
     replicas: int = 1
     database_url: str = ""  # of an existing server, with the rights to make databases and roles; "" is our own
     nats_url: str = ""
+    public_url: str = ""  # what browsers and programs call it, where that is not this machine: a proxy stands before it
     only: tuple[str, ...] = ()  # these processes and what they need; empty is all
 
     @property
@@ -27,6 +28,11 @@ class Plan:
     def own_engines(self) -> bool:
         """Only on engines that we started ourselves may time be moved and data be thrown away."""
         return not (self.database_url or self.nats_url)
+
+    @property
+    def origin(self) -> str:
+        """The store's own address: the issuer of its tokens, and where its pages are."""
+        return self.public_url or self.urls["store"]
 
     @property
     def urls(self) -> dict[str, str]:

@@ -16,6 +16,7 @@ class Outside:
 
     database_url: str = ""  # RAPPORT_DATABASE_URL: of a role that may make databases and roles
     nats_url: str = ""  # RAPPORT_NATS_URL, with user and password in it where the server asks for them
+    public_url: str = ""  # RAPPORT_PUBLIC_URL: what a proxy before the gateway is called
     colour: bool = False
     inherited: Mapping[str, str] = field(default_factory=dict)  # the rest, which processes are given
 
@@ -36,6 +37,7 @@ def outside(environ: Mapping[str, str] | None = None) -> Outside:
     return Outside(
         database_url=environ.get("RAPPORT_DATABASE_URL", ""),
         nats_url=environ.get("RAPPORT_NATS_URL", ""),
+        public_url=environ.get("RAPPORT_PUBLIC_URL", "").rstrip("/"),
         colour=sys.stdout.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb",
         inherited={name: value for name, value in environ.items() if not name.startswith((PREFIX, "PYTHON"))},
     )

@@ -16,6 +16,7 @@ from services.identity.attempts import Marks, forget_attempts
 from services.identity.audit import chain_audit_entries, forget_audit_entries
 from services.identity.email_changes import forget_email_changes
 from services.identity.oauth.authorizations import forget_authorizations
+from services.identity.oauth.backchannel import telling
 from services.identity.oauth.codes import Codes
 from services.identity.oauth.device_codes import forget_device_codes
 from services.identity.oauth.once import forget_spent
@@ -76,6 +77,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             forget_spent,
             forget_pushed_requests,
             forget_device_codes,
+            telling(signer),
         ],
         sessions=sessions,
         metadata=models.Base.metadata,

@@ -14,7 +14,7 @@ from chassis.time import timestamp
 from services.identity import addresses, opaque
 from services.identity.facts import state
 from services.identity.models import Credential, Session, State, User
-from services.identity.oauth import authorizations
+from services.identity.oauth import authorizations, backchannel
 from services.identity.refusals import EmailMalformed, SessionEnded, SessionNotFound, SignInFailed
 
 LIFE = timedelta(days=30)  # however much it is used
@@ -120,9 +120,10 @@ async def make_room(session: AsyncSession, user: UUID, now: datetime) -> None:
 
 
 async def revoke(session: AsyncSession, ending: Iterable[Session], now: datetime) -> None:
-    """End sessions, and what clients may do because of them."""
+    """End sessions, and what clients may do because of them; those who wish to hear of it are told."""
     ending = list(ending)
     await authorizations.end_with_sessions(session, [one.id for one in ending], now)
+    await backchannel.note(session, [one.id for one in ending], now)
     for one in ending:
         one.revoke_time = now
         fact = SessionRevoked(user=f"users/{one.user_id}", session=one.name, event_time=timestamp(now))

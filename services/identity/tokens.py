@@ -20,11 +20,10 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from chassis.access import STORE
 from chassis.settings import SettingsError
-from chassis.tokens import ALGORITHM, AUDIENCE, LIFE
+from chassis.tokens import ALGORITHM, AUDIENCE, LIFE, TYPE
 from services.identity.models import Algorithm, Authorization, Client, Session
 
 BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
-TYPE = "at+jwt"  # so that no other token of ours is taken for one (RFC 9068, 2.1)
 OTHERS_NEEDED = (
     "RAPPORT_ID_TOKEN_KEY_FILE has to hold RSA keys in PEM, and may hold P-256 keys, the first of each kind private."
 )
@@ -80,12 +79,14 @@ class Signer:
             {"alg": ALGORITHM, "typ": TYPE, "kid": self.key.kid}, claims, self.key, algorithms=[ALGORITHM]
         )
 
-    def id_token(self, claims: dict[str, Any], algorithm: Algorithm) -> str:
+    def id_token(self, claims: dict[str, Any], algorithm: Algorithm, *, type: str = "JWT") -> str:
         """Signed as the client was registered to read it (OpenID Connect Core, 15.1)."""
         if algorithm is Algorithm.ED25519:
-            return jwt.encode({"alg": ALGORITHM, "kid": self.key.kid}, claims, self.key, algorithms=[ALGORITHM])
+            header = {"alg": ALGORITHM, "typ": type, "kid": self.key.kid}
+            return jwt.encode(header, claims, self.key, algorithms=[ALGORITHM])
         key = self.ec_keys[0] if algorithm is Algorithm.ES256 else self.rsa_keys[0]
-        return jwt.encode({"alg": algorithm.value, "kid": key.kid}, claims, key, algorithms=[algorithm.value])
+        header = {"alg": algorithm.value, "typ": type, "kid": key.kid}
+        return jwt.encode(header, claims, key, algorithms=[algorithm.value])
 
     def can_sign(self, algorithm: Algorithm) -> bool:
         """Whether there is a key for ID tokens of that kind."""
@@ -101,7 +102,7 @@ class Signer:
     def hinted(self, id_token: str) -> dict[str, Any] | None:
         """What an ID token of ours says, however old it is; None for any other text."""
         found = self.ours(id_token, [*self.keys, *self.rsa_keys, *self.ec_keys], ALGORITHM, "RS256", "ES256")
-        return found.claims if found is not None and found.header.get("typ") != TYPE else None
+        return found.claims if found is not None and found.header.get("typ") in (None, "JWT") else None
 
     def ours(self, token: str, keys: Sequence[OKPKey | RSAKey | ECKey], *algorithms: str) -> jwt.Token | None:
         """The token, where one of these keys signed it and we are its issuer."""

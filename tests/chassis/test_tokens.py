@@ -19,7 +19,7 @@ from chassis.access import Caller
 from chassis.refusal import TokenInvalid, TryAgain
 from chassis.revocations import Revocations
 from chassis.time import TestClock, system_clock
-from chassis.tokens import ALGORITHM, LIFE, SKEW, Keyring, Keys, Tokens, keys_of_identity
+from chassis.tokens import ALGORITHM, LIFE, SKEW, TYPE, Keyring, Keys, Tokens, keys_of_identity
 from tests.chassis.oracle import Question, consulted
 from tests.chassis.test_rpc import refusal_of
 from tests.tokens import ISSUER, KEY, as_user, keys, mint
@@ -88,9 +88,17 @@ async def test_a_token_that_says_something_else_is_not_ours(clock: TestClock, cl
 async def test_a_token_says_everything(clock: TestClock, missing: str) -> None:
     claims = jwt.decode(mint(ADA, now=clock()), KEY, algorithms=[ALGORITHM]).claims
     del claims[missing]
-    token = jwt.encode({"alg": ALGORITHM, "kid": "tests"}, claims, KEY, algorithms=[ALGORITHM])
+    token = jwt.encode({"alg": ALGORITHM, "typ": TYPE, "kid": "tests"}, claims, KEY, algorithms=[ALGORITHM])
     with pytest.raises(TokenInvalid):
         await whose(made(clock), token)
+
+
+@pytest.mark.parametrize("type", [None, "JWT", "logout+jwt", "dpop+jwt", "at+JWT"])
+async def test_a_token_of_another_type_is_no_access_token(clock: TestClock, type: str | None) -> None:
+    claims = jwt.decode(mint(ADA, now=clock()), KEY, algorithms=[ALGORITHM]).claims
+    header = {"alg": ALGORITHM, "kid": "tests"} | ({"typ": type} if type else {})
+    with pytest.raises(TokenInvalid):
+        await whose(made(clock), jwt.encode(header, claims, KEY, algorithms=[ALGORITHM]))
 
 
 async def test_a_forged_token_is_not_ours(clock: TestClock) -> None:

@@ -13,8 +13,10 @@ from services.identity.__main__ import service
 from services.identity.settings import Settings
 from services.identity.tokens import read
 from tests import world
+from tests.identity.conformance.party import Party, party
 from tests.identity.oauth import Provider
 from tests.identity.people import ADA, Identity
+from tests.store import Store
 from tests.world import Hands
 
 
@@ -61,6 +63,13 @@ async def served(settings: Settings, sessions: Sessions, clock: Hands) -> AsyncI
     async with world.running(service(settings, sessions, clock), settings) as channel:
         key = read(settings.signing_key.value)[0]
         yield Identity(IdentityServiceStub(channel), sessions, clock, key, channel)
+
+
+@pytest.fixture
+async def rp(store: Store) -> AsyncIterator[Party]:
+    """A client of a whole store, over HTTP, and somebody who is not signed in yet."""
+    async with party(store, store.register("ada")) as made:
+        yield made
 
 
 @pytest.fixture

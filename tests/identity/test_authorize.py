@@ -82,6 +82,23 @@ async def test_who_signed_in_too_long_ago_is_asked_again(provider: Provider) -> 
     assert (await provider.authorize(prompt="login")).WhichOneof("outcome") == "sign_in"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"display": "popup"},
+        {"display": "hologram"},
+        {"ui_locales": "de-AT de"},
+        {"claims_locales": "fr"},
+        {"acr_values": "best better"},
+        {"registration": "{}"},
+        {"extra": "yes"},
+        {"scope": "openid phone unheard_of"},
+    ],
+)
+async def test_what_we_have_no_use_for_does_no_harm(provider: Provider, said: dict[str, str]) -> None:
+    assert set(await provider.told(**said)) == {"code", "state", "iss"}
+
+
 async def test_a_sign_in_since_the_question_is_the_answer_to_it(provider: Provider) -> None:
     asked = pb.AuthorizeRequest(session_secret=provider.session)
     usual = {
@@ -95,6 +112,9 @@ async def test_a_sign_in_since_the_question_is_the_answer_to_it(provider: Provid
     }
     asked.parameters.extend(pb.Parameter(name=name, value=value) for name, value in usual.items())
     asked.ask_time.FromDatetime(provider.identity.clock())
+    assert (await provider.stub.Authorize(asked, metadata=GATEWAY)).WhichOneof("outcome") == "redirect"
+    asked.parameters.append(pb.Parameter(name="max_age", value="0"))
+    provider.identity.clock.advance(timedelta(milliseconds=100))  # as long as it takes to come back with the answer
     assert (await provider.stub.Authorize(asked, metadata=GATEWAY)).WhichOneof("outcome") == "redirect"
     asked.ask_time.FromDatetime(provider.identity.clock() + timedelta(seconds=1))
     assert (await provider.stub.Authorize(asked, metadata=GATEWAY)).WhichOneof("outcome") == "sign_in"

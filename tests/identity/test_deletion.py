@@ -22,8 +22,9 @@ from chassis.service import whole
 from chassis.time import timestamp
 from services.identity.__main__ import service
 from services.identity.audit import chain_audit_entries
-from services.identity.models import AuditEntry, Base, Registration
+from services.identity.models import AuditEntry, Base, Registration, SignOutNotice
 from services.identity.settings import Settings
+from tests.identity.oauth import Provider
 from tests.identity.people import ADA, EVE, OPERATOR, PASSWORD, PNG, PRIVACY, Identity
 from tests.identity.test_users import BOLTS, HOME
 from tests.world import Hands, refused
@@ -225,3 +226,19 @@ async def test_the_audit_log_stays_whole_and_speaks_of_nobody(identity: Identity
         assert await session.scalar(text("SELECT count(*) FROM audit_account")) == 0
     assert "UserDeleted" in rows
     assert gone.name.removeprefix("users/") not in rows
+
+
+async def test_a_sign_out_that_no_client_heard_of_yet_is_forgotten_with_its_person(
+    identity: Identity, order: Order
+) -> None:
+    ada = await identity.create(ADA)
+    provider = Provider(identity)
+    await provider.register(backchannel_logout_uri="https://app.example.org/signed-out")
+    await provider.sign_in()
+    await provider.tokens()
+    gone = await identity.delete(ada)
+    async with identity.sessions() as session:
+        assert await session.scalar(select(func.count()).select_from(SignOutNotice)) == 1
+    await order(gone)
+    async with identity.sessions() as session:
+        assert await session.scalar(select(func.count()).select_from(SignOutNotice)) == 0

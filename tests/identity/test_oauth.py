@@ -156,6 +156,22 @@ async def test_a_client_that_lost_the_answer_gets_the_same_one_again(provider: P
     assert (await provider.refresh(answers[0][1]["refresh_token"]))[0] == 200
 
 
+async def test_of_a_hundred_refreshes_at_once_one_branch_is_left(provider: Provider) -> None:
+    first = await provider.tokens()
+    answers = await asyncio.gather(*(provider.refresh(first["refresh_token"]) for _ in range(100)))
+    assert {status for status, _ in answers} == {200}
+    [next_one] = {told["refresh_token"] for _, told in answers}
+    families = {
+        jwt.decode(told["access_token"], provider.identity.key, algorithms=["Ed25519"]).claims["authorization"]
+        for _, told in answers
+    }
+    assert len(families) == 1
+    assert (await provider.refresh(next_one))[0] == 200
+    # Whoever still holds the first has one that was used, and so was the one after it: two have them.
+    assert (await provider.refresh(first["refresh_token"]))[1]["error"] == "invalid_grant"
+    assert (await provider.refresh(next_one))[1]["error"] == "invalid_grant"
+
+
 async def test_a_token_that_comes_again_much_later_was_not_lost_but_stolen(provider: Provider) -> None:
     first = await provider.tokens()
     _, second = await provider.refresh(first["refresh_token"])

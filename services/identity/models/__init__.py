@@ -5,7 +5,7 @@ from services.identity.models.audit import Actor, AuditAccount, AuditEntry
 from services.identity.models.base import Base
 from services.identity.models.credentials import Credential, EmailChange, Recovery, Registration
 from services.identity.models.device_codes import DeviceCode
-from services.identity.models.oauth import Algorithm, Authorization, Client, Profile
+from services.identity.models.oauth import Algorithm, Authorization, Client, Profile, SignOutNotice
 from services.identity.models.once import PushedRequest, Spent
 from services.identity.models.people import (
     BillingAddress,
@@ -42,6 +42,7 @@ __all__ = [
     "Registration",
     "Session",
     "ShippingAddress",
+    "SignOutNotice",
     "Spent",
     "State",
     "User",

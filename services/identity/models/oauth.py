@@ -5,7 +5,7 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 
 from rapport.annotations.v1.personal_data_pb2 import Category, Personal, Purpose
-from sqlalchemy import CheckConstraint, ForeignKey, Index, false, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -44,6 +44,9 @@ class Client(Base):
     secret_hash: Mapped[bytes | None] = impersonal("a program's secret, hashed")
     redirect_uris: Mapped[list[str]] = impersonal("addresses of programs")
     post_logout_redirect_uris: Mapped[list[str]] = impersonal("addresses of programs", server_default="{}")
+    # Where the program itself is told of sign-outs; "" for nowhere.
+    backchannel_logout_uri: Mapped[str] = impersonal("the address of a program", server_default="")
+    backchannel_logout_session_required: Mapped[bool] = mapped_column(server_default=false())
     scopes: Mapped[list[str]] = impersonal("our own words for what a token reaches")
     first_party: Mapped[bool]
     id_token_algorithm: Mapped[Algorithm] = mapped_column(one_of(Algorithm))
@@ -80,7 +83,11 @@ class Authorization(Base):
     user_id: Mapped[UUID] = subject(AUTHORIZED, ForeignKey("user.id"), index=False)
     client_id: Mapped[str] = impersonal("the store's word for a program", ForeignKey("client.id"), index=True)
     session_id: Mapped[UUID | None] = mapped_column(index=True)  # it ends with; none where it was asked to live on
+    sign_in_id: Mapped[UUID | None] = mapped_column(index=True)  # the session it came of, ended with it or not
     scopes: Mapped[list[str]] = impersonal("our own words for what a token reaches")
+    # What was asked for by name, beside what the scopes let the client know (OpenID Connect Core, 5.5).
+    userinfo_claims: Mapped[list[str]] = impersonal("names of claims, not what they say", server_default="{}")
+    id_token_claims: Mapped[list[str]] = impersonal("names of claims, not what they say", server_default="{}")
     auth_time: Mapped[datetime]
     acr: Mapped[str] = impersonal("one of our own words for a way of signing in")
     # What the code is bound to, beside the client.
@@ -100,3 +107,18 @@ class Authorization(Base):
     @property
     def name(self) -> str:
         return f"users/{self.user_id}/authorizations/{self.id}"
+
+
+class SignOutNotice(Base):
+    """A client that is still to be told that a session ended, until it was told or it is too late to matter."""
+
+    __tablename__ = "sign_out_notice"
+    __table_args__ = (UniqueConstraint("session_id", "client_id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    user_id: Mapped[UUID] = subject(AUTHORIZED, ForeignKey("user.id"))
+    client_id: Mapped[str] = impersonal("the store's word for a program", index=True)
+    session_id: Mapped[UUID]
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_time: Mapped[datetime] = mapped_column(index=True)
+    expire_time: Mapped[datetime]

@@ -6,13 +6,16 @@ own page. What is wrong after that is told to the client.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from services.identity.models import Client, Profile
+from services.identity.oauth import wanted
+from services.identity.oauth.claims import SCOPE_OF
 from services.identity.oauth.protocol import ProtocolError, invalid
 
 CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # SHA-256 in base64url (RFC 7636, 4.2)
@@ -20,6 +23,7 @@ PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 MODES = frozenset({"query", "form_post"})
 NOT_TAKEN = {"request": "request_not_supported", "request_uri": "request_uri_not_supported"}
 LONGEST = 512  # of state and nonce
+Hinted = Callable[[str], Mapping[str, Any] | None]  # what an ID token of ours says, None for any other text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,16 @@ class Ask:
     max_age: int | None = None
     login_hint: str = ""
     thumbprint: str = ""  # of the key that the code is for (RFC 9449, 10)
+    subjects: frozenset[str] = frozenset()  # whom it must be about: of one at most, or nobody can be meant
+    acrs: frozenset[str] | None = None  # how they must have signed in, where that is not left open
+    userinfo_claims: Sequence[str] = ()  # asked for by name
+    id_token_claims: Sequence[str] = ()
+
+    @property
+    def reach(self) -> Sequence[str]:
+        """The scopes, and those that what is asked for by name belongs to: what a person is asked to allow."""
+        named = (SCOPE_OF[claim] for claim in (*self.userinfo_claims, *self.id_token_claims))
+        return list(dict.fromkeys((*self.scopes, *named)))
 
     @property
     def keeps_on(self) -> bool:
@@ -48,7 +62,9 @@ class Ask:
 class Person:
     """Who is signed in, as far as the protocol heeds it."""
 
+    id: str
     auth_time: datetime
+    acr: str
     granted: frozenset[str]  # what they let this client do before
 
 
@@ -104,7 +120,7 @@ def is_loopback(host: str) -> bool:
 # What is asked --------------------------------------------------------------------------------------------------------
 
 
-def read(client: Client, parameters: Mapping[str, str]) -> Ask:
+def read(client: Client, parameters: Mapping[str, str], hinted: Hinted) -> Ask:
     """The request, or `Refused` with what is wrong with it. Raises ProtocolError while it is not proven where to."""
     redirect_uri = destination(client, parameters)
     state, mode = parameters.get("state", ""), parameters.get("response_mode", "query")
@@ -112,18 +128,24 @@ def read(client: Client, parameters: Mapping[str, str]) -> Ask:
         client=client.id, redirect_uri=redirect_uri, state=state[:LONGEST], mode=mode if mode in MODES else "query"
     )
     try:
+        scopes = scopes_of(client, parameters)
+        claims = wanted.read(parameters.get("claims", ""), client.scopes if "openid" in scopes else ())
         return Ask(
             client=client.id,
             redirect_uri=redirect_uri,
             state=checked(state, "state"),
             mode=mode_of(mode),
-            scopes=scopes_of(client, parameters),
+            scopes=scopes,
             challenge=challenge_of(client, parameters),
             nonce=checked(parameters.get("nonce", ""), "nonce"),
             prompts=prompts_of(parameters),
             max_age=max_age_of(parameters),
             login_hint=parameters.get("login_hint", "")[:254],
             thumbprint=thumbprint_of(parameters),
+            subjects=frozenset(filter(None, (claims.subject, subject_of(client, parameters, hinted)))),
+            acrs=claims.acrs,
+            userinfo_claims=claims.userinfo,
+            id_token_claims=claims.id_token,
         )
     except ProtocolError as error:
         raise Refused(bare, error) from None
@@ -180,6 +202,17 @@ def prompts_of(parameters: Mapping[str, str]) -> frozenset[str]:
     return prompts
 
 
+def subject_of(client: Client, parameters: Mapping[str, str], hinted: Hinted) -> str:
+    """Whom the client speaks of, by an ID token that it was given, however old (OpenID Connect Core, 3.1.2.1)."""
+    token = parameters.get("id_token_hint", "")
+    if not token:
+        return ""
+    said = hinted(token)
+    if said is None or said.get("aud") != client.id:
+        raise invalid("The id_token_hint is no ID token of ours for this client.")
+    return str(said["sub"])
+
+
 def max_age_of(parameters: Mapping[str, str]) -> int | None:
     said = parameters.get("max_age")
     if said is None:
@@ -216,9 +249,15 @@ def decide(
         if quiet:
             raise Refused(ask, ProtocolError("login_required", "The person has to sign in."))
         return Needs("sign_in")
+    if not ask.subjects <= {person.id}:
+        if quiet or answers(person, asked):
+            raise Refused(ask, ProtocolError("login_required", "Somebody else is signed in."))
+        return Needs("sign_in")
+    if ask.acrs is not None and person.acr not in ask.acrs:
+        raise Refused(ask, wanted.unmet())
     if first_party or decision == "APPROVED":
         return Needs()
-    if "consent" not in ask.prompts and person.granted.issuperset(ask.scopes):
+    if "consent" not in ask.prompts and person.granted.issuperset(ask.reach):
         return Needs()
     if quiet:
         raise Refused(ask, ProtocolError("consent_required", "The person has to be asked."))
@@ -227,10 +266,15 @@ def decide(
 
 def is_fresh(ask: Ask, person: Person, asked: datetime | None, now: datetime) -> bool:
     """Whether the sign-in is as recent as the client wants it (OpenID Connect Core, 3.1.2.1)."""
+    if answers(person, asked):
+        return True
     if ask.max_age is not None and now - person.auth_time > timedelta(seconds=ask.max_age):
         return False
-    if not ask.prompts & {"login", "select_account"}:
-        return True
+    return not ask.prompts & {"login", "select_account"}
+
+
+def answers(person: Person, asked: datetime | None) -> bool:
+    """Whether the person signed in because this request asked for it: nothing else could meet a max_age of 0."""
     return asked is not None and person.auth_time >= asked
 
 

@@ -20,6 +20,7 @@ from chassis.time import timestamp
 from services.identity.facts import state
 from services.identity.models import Authorization, Client, Profile, Session, State, User
 from services.identity.oauth.asks import Ask
+from services.identity.oauth.claims import SCOPE_OF
 from services.identity.oauth.codes import CODE, Shown
 from services.identity.oauth.protocol import ProtocolError
 from services.identity.refusals import AuthorizationNotFound
@@ -44,7 +45,10 @@ async def begin(session: AsyncSession, ask: Ask, by: Session, *, now: datetime) 
         user_id=by.user_id,
         client_id=ask.client,
         session_id=None if ask.keeps_on else by.id,
+        sign_in_id=by.id,
         scopes=list(ask.scopes),
+        userinfo_claims=list(ask.userinfo_claims),
+        id_token_claims=list(ask.id_token_claims),
         auth_time=by.auth_time,
         acr=by.acr,
         redirect_uri=ask.redirect_uri,
@@ -68,15 +72,18 @@ async def begin(session: AsyncSession, ask: Ask, by: Session, *, now: datetime) 
 
 
 async def granted(session: AsyncSession, user: UUID, client: str, *, now: datetime) -> frozenset[str]:
-    """What the person let this client do before, and it still may."""
-    query = select(func.unnest(Authorization.scopes)).where(
+    """What the person let this client do before, and it still may; of a claim, the scope it belongs to."""
+    lists = (Authorization.scopes, Authorization.userinfo_claims, Authorization.id_token_claims)
+    query = select(func.unnest(func.array_cat(func.array_cat(*lists[:2]), lists[2]))).distinct()
+    still = query.where(
         Authorization.user_id == user,
         Authorization.client_id == client,
         Authorization.revoke_time.is_(None),
         Authorization.redeem_time.is_not(None),
         Authorization.expire_time > now,
     )
-    return frozenset(await session.scalars(query))
+    words = (await session.scalars(still)).all()
+    return frozenset({*words, *(SCOPE_OF[word] for word in words if word in SCOPE_OF)})
 
 
 # Redeeming and refreshing ---------------------------------------------------------------------------------------------

@@ -2,16 +2,22 @@
 
 import hashlib
 from base64 import urlsafe_b64encode
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
 from services.identity.models import Authorization, PostalAddress, User
 
+# What each scope lets a client know (OpenID Connect Core, 5.4). We hold no phone number, so there is no scope for one.
+CLAIMS_OF = {"profile": ("name", "updated_at"), "email": ("email", "email_verified"), "address": ("address",)}
+SCOPE_OF = {claim: scope for scope, claims in CLAIMS_OF.items() for claim in claims}
 ID_TOKEN_LIFE = timedelta(minutes=5)  # it is read once, on arrival
 
 
-def id_token(found: Authorization, access_token: str, *, issuer: str, now: datetime) -> dict[str, Any]:
-    """The claims of an ID token (OpenID Connect Core, 2)."""
+def id_token(
+    found: Authorization, access_token: str, user: User | None, *, issuer: str, now: datetime
+) -> dict[str, Any]:
+    """The claims of an ID token (OpenID Connect Core, 2), and of its `user` those that it was asked to hold."""
     said = {
         "iss": issuer,
         "sub": str(found.user_id),
@@ -22,11 +28,11 @@ def id_token(found: Authorization, access_token: str, *, issuer: str, now: datet
         "acr": found.acr,
         "at_hash": half_hash(access_token),
     }
-    if found.session_id is not None:
-        said["sid"] = str(found.session_id)
+    if (sign_in := found.sign_in_id or found.session_id) is not None:
+        said["sid"] = str(sign_in)
     if found.nonce:
         said["nonce"] = found.nonce
-    return said
+    return said if user is None else of_person(user, found.id_token_claims) | said
 
 
 def half_hash(token: str) -> str:
@@ -34,15 +40,23 @@ def half_hash(token: str) -> str:
     return urlsafe_b64encode(hashlib.sha256(token.encode()).digest()[:16]).decode().rstrip("=")
 
 
-def userinfo(user: User, scopes: list[str]) -> dict[str, Any]:
-    said: dict[str, Any] = {"sub": str(user.id)}
-    if "profile" in scopes:
-        said |= {"name": user.display_name, "updated_at": int(user.update_time.timestamp())}
-    if "email" in scopes:
-        said |= {"email": user.email, "email_verified": True}  # nobody has an account whose address was not proven
-    if "address" in scopes and (address := user.shipping_address or user.billing_address) is not None:
-        said["address"] = address_claim(address)
-    return {name: value for name, value in said.items() if value != ""}
+def userinfo(user: User, found: Authorization) -> dict[str, Any]:
+    """What its scopes let the client know, and what it asked for by name."""
+    by_scope = [claim for scope in found.scopes for claim in CLAIMS_OF.get(scope, ())]
+    return {"sub": str(user.id)} | of_person(user, [*by_scope, *found.userinfo_claims])
+
+
+def of_person(user: User, names: Collection[str]) -> dict[str, Any]:
+    """The claims of these names, as far as there is something to say."""
+    address = user.shipping_address or user.billing_address
+    said = {
+        "name": user.display_name,
+        "updated_at": int(user.update_time.timestamp()),
+        "email": user.email,
+        "email_verified": True,  # nobody has an account whose address was not proven
+        "address": address_claim(address) if address is not None else "",
+    }
+    return {name: value for name, value in said.items() if name in names and value != ""}
 
 
 def address_claim(address: PostalAddress) -> dict[str, str]:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.access import STORE
 from chassis.etags import check_etag
 from chassis.refusal import Violation
-from services.identity import opaque
+from services.identity import opaque, outside
 from services.identity.models import Authorization, Client, Profile
 from services.identity.oauth import assertions, authorizations, keys, once, programs
 from services.identity.oauth.asks import is_loopback
@@ -27,6 +27,7 @@ OF_PEOPLE = frozenset({"openid", "profile", "email", "address", "offline_access"
 FIELDS = (
     "title", "profile", "redirect_uris", "post_logout_redirect_uris", "scopes", "first_party", "id_token_algorithm",
     "keys", "pushes", "binds", "types",
+    "backchannel_logout_uri", "backchannel_logout_session_required",
 )  # fmt: skip
 
 
@@ -82,6 +83,8 @@ def check(client: Client) -> None:
     ]
     wrong += [Violation(f"client.{field}", "CLIENT_UNSAFE", why) for field, why in strange(client)]
     wrong += [Violation(f"client.keys[{place}]", "CLIENT_UNSAFE", why) for place, why in keys.wrong(client.keys)]
+    if client.backchannel_logout_uri and (why := outside.unfit(client.backchannel_logout_uri)):
+        wrong.append(Violation("client.backchannel_logout_uri", "CLIENT_UNSAFE", why))
     if wrong:
         raise ClientUnsafe("Mend the fields listed.", violations=wrong)
 

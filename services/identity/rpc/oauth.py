@@ -78,12 +78,12 @@ class OAuth(OAuthServiceServicer):
         client = await session.get(Client, parameters.get("client_id", ""))
         if client is None:
             raise invalid("That client_id is not known.")
-        ask = asks.read(client, await pushed.unfold(session, client, parameters, now=now))
+        ask = asks.read(client, await pushed.unfold(session, client, parameters, now=now), self.signer.hinted)
         used = await self.used(session, request.session_secret)
         granted = await authorizations.granted(session, used.user_id, client.id, now=now) if used else frozenset()
         needs = asks.decide(
             ask,
-            Person(used.auth_time, granted) if used else None,
+            Person(str(used.user_id), used.auth_time, used.acr, granted) if used else None,
             first_party=client.first_party,
             decision=pb.AuthorizeRequest.Decision.Name(request.decision),
             asked=moment(request.ask_time) if request.HasField("ask_time") else None,
@@ -94,7 +94,7 @@ class OAuth(OAuthServiceServicer):
             return pb.AuthorizeResponse(sign_in=hint, redirect_uri=ask.redirect_uri)
         if needs.what == "consent":
             user = await users.get(session, used.user_id)
-            asked = pb.AuthorizeResponse.Consent(client_title=client.title, scopes=ask.scopes, email=user.email)
+            asked = pb.AuthorizeResponse.Consent(client_title=client.title, scopes=ask.reach, email=user.email)
             return pb.AuthorizeResponse(consent=asked, redirect_uri=ask.redirect_uri)
         await pushed.close(session, uri_of(request))
         begun = await authorizations.begin(session, ask, used, now=now)
@@ -199,7 +199,8 @@ class OAuth(OAuthServiceServicer):
             return found
         said = self.tokens(found, thumbprint)
         if parameters["grant_type"] != "refresh_token" and "openid" in found.scopes:
-            told = claims.id_token(found, said["access_token"], issuer=self.signer.issuer, now=now)
+            user = await users.get(session, found.user_id) if found.id_token_claims else None
+            told = claims.id_token(found, said["access_token"], user, issuer=self.signer.issuer, now=now)
             said["id_token"] = self.signer.id_token(told, client.id_token_algorithm)
         return said
 
@@ -233,7 +234,7 @@ class OAuth(OAuthServiceServicer):
             await self.thumbprint(session, request, client)
             parameters = {**parameters, "dpop_jkt": thumbprint}
         try:
-            asks.read(client, parameters)
+            asks.read(client, parameters, self.signer.hinted)
         except Refused as refused:
             return refused.error
         uri = await pushed.push(session, client, parameters, now=self.clock())
@@ -311,7 +312,7 @@ class OAuth(OAuthServiceServicer):
         if "openid" not in found.scopes:
             challenge = 'Bearer error="insufficient_scope", scope="openid"'
             return ProtocolError("insufficient_scope", "The token lacks openid.", status=403, challenge=challenge)
-        return claims.userinfo(await users.get(session, found.user_id), found.scopes)
+        return claims.userinfo(await users.get(session, found.user_id), found)
 
     async def meant(self, session: AsyncSession, token: str) -> Authorization | None:
         """The live authorization that an access token or a refresh token is of."""
@@ -404,6 +405,8 @@ def client_of(said: pb.Client) -> Client:
         profile=Profile(pb.Client.Profile.Name(said.profile)),
         redirect_uris=list(said.redirect_uris),
         post_logout_redirect_uris=list(said.post_logout_redirect_uris),
+        backchannel_logout_uri=said.backchannel_logout_uri,
+        backchannel_logout_session_required=said.backchannel_logout_session_required,
         scopes=list(dict.fromkeys(said.scopes)),
         first_party=said.first_party,
         id_token_algorithm=Algorithm(signed),
@@ -422,6 +425,8 @@ def client_message(client: Client) -> pb.Client:
         profile=pb.Client.Profile.Value(client.profile),
         redirect_uris=client.redirect_uris,
         post_logout_redirect_uris=client.post_logout_redirect_uris,
+        backchannel_logout_uri=client.backchannel_logout_uri,
+        backchannel_logout_session_required=client.backchannel_logout_session_required,
         scopes=client.scopes,
         first_party=client.first_party,
         id_token_algorithm=pb.Client.Algorithm.Value(client.id_token_algorithm),

@@ -93,6 +93,8 @@ class Client(_message.Message):
     REQUIRE_PUSHED_AUTHORIZATION_REQUESTS_FIELD_NUMBER: _builtins.int
     DPOP_BOUND_ACCESS_TOKENS_FIELD_NUMBER: _builtins.int
     DEVICE_AUTHORIZATION_FIELD_NUMBER: _builtins.int
+    BACKCHANNEL_LOGOUT_URI_FIELD_NUMBER: _builtins.int
+    BACKCHANNEL_LOGOUT_SESSION_REQUIRED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     title: _builtins.str
     """What people are shown when they are asked."""
@@ -111,6 +113,12 @@ class Client(_message.Message):
     """It runs on what has no browser: people type a code of it on a page of ours (RFC 8628). Leave it out for all others,
     because anybody may send somebody such a code.
     """
+    backchannel_logout_uri: _builtins.str
+    """Where the client itself is told that somebody was signed out (OpenID Connect Back-Channel Logout 1.0): https, at a
+    public address, or http at a loopback one for a program on the same machine. "" for nowhere.
+    """
+    backchannel_logout_session_required: _builtins.bool
+    """It needs `sid` in what it is told. It is there either way: this is kept for the registration's sake."""
     @_builtins.property
     def redirect_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where browsers are sent back to, byte for byte (RFC 9700, 2.1); of a native client's loopback address any port."""
@@ -146,10 +154,12 @@ class Client(_message.Message):
         require_pushed_authorization_requests: _builtins.bool = ...,
         dpop_bound_access_tokens: _builtins.bool = ...,
         device_authorization: _builtins.bool = ...,
+        backchannel_logout_uri: _builtins.str = ...,
+        backchannel_logout_session_required: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_authorization", b"device_authorization", "dpop_bound_access_tokens", b"dpop_bound_access_tokens", "etag", b"etag", "first_party", b"first_party", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "keys", b"keys", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "require_pushed_authorization_requests", b"require_pushed_authorization_requests", "scopes", b"scopes", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backchannel_logout_session_required", b"backchannel_logout_session_required", "backchannel_logout_uri", b"backchannel_logout_uri", "device_authorization", b"device_authorization", "dpop_bound_access_tokens", b"dpop_bound_access_tokens", "etag", b"etag", "first_party", b"first_party", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "keys", b"keys", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "require_pushed_authorization_requests", b"require_pushed_authorization_requests", "scopes", b"scopes", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,41 @@
+"""The certified libraries for node, as a program uses them: discovery, PKCE, nonce, userinfo, refresh, introspection,
+revocation and signing out."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.identity.clients.node import program
+from tests.identity.clients.visits import visited
+from tests.identity.conformance.party import AFTER, CALLBACK, party
+from tests.store import Store
+
+pytestmark = pytest.mark.xdist_group("store")
+
+
+@pytest.mark.parametrize("profile", ["PUBLIC", "WEB"])
+@pytest.mark.parametrize("script", ["openid_client.mjs", "oauth4webapi.mjs"])
+async def test_a_program_for_node_signs_somebody_in_and_out(
+    store: Store, tmp_path: Path, script: str, profile: str
+) -> None:
+    person = store.register("ada")
+    async with party(store, person, profile=profile) as rp, program(script, tmp_path) as client:
+        client.tell(
+            issuer=store.plan.urls["store"],
+            id=rp.client,
+            secret=rp.secret,
+            redirect=CALLBACK,
+            after=AFTER,
+            scope="openid email offline_access",
+        )
+        client.tell(callback=await visited(rp, (await client.says())["url"]))
+        told = await client.says()
+        assert told["sub"] == told["again"] == person.user.removeprefix("users/")
+        assert told["email"] == person.email
+        assert told["rotated"] is (profile == "PUBLIC")
+        assert told.get("active") is (True if profile == "WEB" else None)
+        assert told["left"] == "invalid_token"
+        assert await visited(rp, told["out"]) == AFTER
+        assert (
+            await rp.refused(prompt="none", code_challenge="x" * 43, code_challenge_method="S256") == "login_required"
+        )
