@@ -115,7 +115,8 @@ async def test_who_is_meant_by_name_is_the_only_one_told_of(app: Provider) -> No
 async def test_a_way_of_signing_in_that_has_to_be_is_met_or_refused(app: Provider) -> None:
     met = asked(id_token={"acr": {"essential": True, "values": ["better", STORE_ACR]}})
     assert said_by(app, (await app.tokens(claims=met))["id_token"])["acr"] == STORE_ACR
-    for values in ({"values": ["better"]}, {"value": "better"}, {"values": []}):
+    others: list[dict[str, Any]] = [{"values": ["better"]}, {"value": "better"}, {"values": []}]
+    for values in others:
         wish = asked(id_token={"acr": {"essential": True, **values}})
         assert (await app.told(claims=wish))["error"] == "unmet_authentication_requirements"
     assert "code" in await app.told(claims=asked(id_token={"acr": {"values": ["better"]}}))

@@ -108,15 +108,15 @@ class Party:
 
     # What follows
 
-    async def call_token(self, *, post: bool = False, **said: str) -> httpx.Response:
+    async def call_token(self, post: bool = False, /, **said: str) -> httpx.Response:
         if post:
             said |= {"client_id": self.client, "client_secret": self.secret}
             return await self.http.post("/oauth/token", data=said)
         return await self.http.post("/oauth/token", data=said, auth=(self.client, self.secret))
 
-    async def redeem(self, code: str, **said: Any) -> Said:
-        usual: Said = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
-        answer = await self.call_token(**usual | said)
+    async def redeem(self, code: str, *, post: bool = False, **said: str) -> Said:
+        usual = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
+        answer = await self.call_token(post, **usual | said)
         assert answer.status_code == 200, answer.text
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["content-type"] == "application/json"

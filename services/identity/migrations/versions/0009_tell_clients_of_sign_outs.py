@@ -12,13 +12,13 @@ down_revision = "0008"
 
 def upgrade() -> None:
     op.add_column("client", sa.Column("backchannel_logout_uri", sa.Text(), nullable=False, server_default=""))
-    required = sa.Column("backchannel_logout_session_required", sa.Boolean(), nullable=False, server_default=sa.false())
-    op.add_column("client", required)
+    required = "backchannel_logout_session_required"
+    op.add_column("client", sa.Column(required, sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("authorization", sa.Column("sign_in_id", sa.Uuid(), nullable=True))
     op.create_index(op.f("authorization_sign_in_id_idx"), "authorization", ["sign_in_id"], unique=False)
     for name in ("userinfo_claims", "id_token_claims"):
-        names = sa.Column(name, postgresql.ARRAY(sa.Text()), nullable=False, server_default="{}")
-        op.add_column("authorization", names)
+        names = postgresql.ARRAY(sa.Text())
+        op.add_column("authorization", sa.Column(name, names, nullable=False, server_default="{}"))
     op.create_table(
         "sign_out_notice",
         sa.Column("id", sa.Uuid(), nullable=False),
