@@ -14,6 +14,9 @@ class Settings(ServiceSettings):
     id_token_key: Secret  # RSA keys in PEM, likewise
     # Keys of codes and refresh tokens, the same in all replicas: hex, 32 bytes or more, a line each, the first in use.
     oauth_key: Secret
+    # Keys that seal what apps with codes share with us, the same in all replicas: hex, 32 bytes, a line each, the first
+    # in use.
+    factor_key: Secret
     # What a guess costs (Argon2id). The defaults are OWASP's least; raise them until a sign-in takes what you can bear:
     # stored hashes follow as people sign in.
     password_memory_kib: int = 19_456

@@ -39,15 +39,16 @@ class Signer:
         """A token for the store's own front end, and when it ends: never after its session."""
         end = min(now + LIFE, session.expire_time)
         token = self.access_token(
-            session.user_id, STORE, session.auth_time, now, end, sid=str(session.id), roles=list(roles), scope=""
-        )
+            session.user_id, STORE, session.auth_time, now, end,
+            sid=str(session.id), roles=list(roles), scope="", acr=session.acr, amr=session.amr,
+        )  # fmt: skip
         return token, datetime.fromtimestamp(int(end.timestamp()), now.tzinfo)
 
     def issue_to(self, client: Authorization, *, now: datetime) -> tuple[str, timedelta]:
         """A token for another client, and how long it lives. No role of its person reaches that far."""
         token = self.access_token(
             client.user_id, client.client_id, client.auth_time, now, now + LIFE,
-            authorization=str(client.id), roles=[], scope=" ".join(client.scopes),
+            authorization=str(client.id), roles=[], scope=" ".join(client.scopes), acr=client.acr, amr=client.amr,
         )  # fmt: skip
         return token, LIFE
 

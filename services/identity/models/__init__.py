@@ -2,6 +2,7 @@
 
 from services.identity.models.base import Base
 from services.identity.models.credentials import Credential, EmailChange, Recovery, Registration
+from services.identity.models.factors import Challenge, Device, Guess, RecoveryCode, Totp
 from services.identity.models.oauth import Algorithm, Authorization, Client, Profile
 from services.identity.models.people import (
     BillingAddress,
@@ -22,16 +23,21 @@ __all__ = [
     "BillingAddress",
     "Business",
     "BusinessKind",
+    "Challenge",
     "Client",
     "Credential",
+    "Device",
     "EmailChange",
+    "Guess",
     "Photo",
     "PostalAddress",
     "Profile",
     "Recovery",
+    "RecoveryCode",
     "Registration",
     "Session",
     "ShippingAddress",
     "State",
+    "Totp",
     "User",
 ]

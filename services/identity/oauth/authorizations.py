@@ -44,6 +44,7 @@ async def begin(session: AsyncSession, ask: Ask, by: Session, *, now: datetime) 
         scopes=list(ask.scopes),
         auth_time=by.auth_time,
         acr=by.acr,
+        amr=by.amr,
         redirect_uri=ask.redirect_uri,
         challenge=ask.challenge,
         nonce=ask.nonce,

@@ -20,6 +20,7 @@ def id_token(found: Authorization, access_token: str, *, issuer: str, now: datet
         "exp": int((now + ID_TOKEN_LIFE).timestamp()),
         "auth_time": int(found.auth_time.timestamp()),
         "acr": found.acr,
+        "amr": found.amr,
         "at_hash": half_hash(access_token),
     }
     if found.session_id is not None:

@@ -32,10 +32,12 @@ from services.identity import (
     recoveries,
     registrations,
     sessions,
+    sign_ins,
     users,
 )
 from services.identity.models import Business, BusinessKind, PostalAddress, Session, User
 from services.identity.passwords import Passwords
+from services.identity.sign_ins import Browser, Waiting
 from services.identity.tokens import Signer
 from services.identity.users import Profile
 
@@ -183,10 +185,19 @@ class Identity(IdentityServiceServicer):
         if known is None or not proven:
             raise sessions.sign_in_failed()
         renewed, device = await self.passwords.renewed(known.password_hash, request.password), request.user_agent
+        browser = Browser(devices.shortened(device), request.device_secret)
         async with self.sessions.begin() as session:
-            begun, secret = await sessions.begin(
-                session, known, password_hash=renewed, device=devices.shortened(device), now=self.clock()
+            come_to = await sign_ins.begin(
+                session,
+                known,
+                password_hash=renewed,
+                browser=browser,
+                ask_always=request.ask_always,
+                now=self.clock(),
             )
+        if isinstance(come_to, Waiting):
+            return pb.CreateSessionResponse(second_factor=second_factor_message(come_to))
+        begun, secret = come_to
         return pb.CreateSessionResponse(session=session_message(begun), secret=secret)
 
     async def IssueAccessToken(
@@ -306,4 +317,13 @@ def session_message(session: Session) -> pb.Session:
         last_use_time=timestamp(session.last_use_time),
         expire_time=timestamp(session.expire_time),
         acr=session.acr,
+        amr=session.amr,
+    )
+
+
+def second_factor_message(waiting: Waiting) -> pb.SecondFactor:
+    return pb.SecondFactor(
+        challenge=waiting.token,
+        ways=[pb.SecondFactor.Way.Value(one) for one in waiting.ways],
+        expire_time=timestamp(waiting.challenge.expire_time),
     )

@@ -46,6 +46,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     CLIENT_UNSAFE: _ErrorReason.ValueType  # 13
     """Mend the fields listed: a client set up like this could be robbed of its tokens (RFC 9700)."""
     AUTHORIZATION_NOT_FOUND: _ErrorReason.ValueType  # 14
+    FACTOR_NOT_FOUND: _ErrorReason.ValueType  # 30
+    CODE_WRONG: _ErrorReason.ValueType  # 31
+    """Type the code that the app shows now, or a recovery code that was not used yet. Each works once."""
+    CHALLENGE_ENDED: _ErrorReason.ValueType  # 32
+    """Sign in again from the start: this sign-in was finished, took too long, or saw too many wrong codes."""
+    FACTOR_EXISTS: _ErrorReason.ValueType  # 33
+    """Remove the one there is first."""
+    DEVICE_NOT_FOUND: _ErrorReason.ValueType  # 34
+    FACTOR_NEEDED: _ErrorReason.ValueType  # 35
+    """Prove the second factor that this account has: a password alone is not enough for it."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -73,4 +83,14 @@ CLIENT_NOT_FOUND: ErrorReason.ValueType  # 12
 CLIENT_UNSAFE: ErrorReason.ValueType  # 13
 """Mend the fields listed: a client set up like this could be robbed of its tokens (RFC 9700)."""
 AUTHORIZATION_NOT_FOUND: ErrorReason.ValueType  # 14
+FACTOR_NOT_FOUND: ErrorReason.ValueType  # 30
+CODE_WRONG: ErrorReason.ValueType  # 31
+"""Type the code that the app shows now, or a recovery code that was not used yet. Each works once."""
+CHALLENGE_ENDED: ErrorReason.ValueType  # 32
+"""Sign in again from the start: this sign-in was finished, took too long, or saw too many wrong codes."""
+FACTOR_EXISTS: ErrorReason.ValueType  # 33
+"""Remove the one there is first."""
+DEVICE_NOT_FOUND: ErrorReason.ValueType  # 34
+FACTOR_NEEDED: ErrorReason.ValueType  # 35
+"""Prove the second factor that this account has: a password alone is not enough for it."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

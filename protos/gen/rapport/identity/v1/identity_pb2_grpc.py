@@ -254,7 +254,8 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateSession(self, request, context):
-        """Signs in. One answer for every way of failing: SIGN_IN_FAILED. The gateway keeps the secret in a cookie.
+        """Signs in. One answer for every way of failing: SIGN_IN_FAILED. The gateway keeps the secret in a cookie. Who has a
+        second factor gets no session yet, but what FactorsService.ProveFactor takes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -60,7 +60,9 @@ class IdentityServiceStub:
     GetUserPhoto: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetUserPhotoRequest, _httpbody_pb2.HttpBody]
     """Returns the profile photo as it was given. Refuses with PHOTO_NOT_FOUND."""
     CreateSession: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateSessionRequest, _identity_pb2.CreateSessionResponse]
-    """Signs in. One answer for every way of failing: SIGN_IN_FAILED. The gateway keeps the secret in a cookie."""
+    """Signs in. One answer for every way of failing: SIGN_IN_FAILED. The gateway keeps the secret in a cookie. Who has a
+    second factor gets no session yet, but what FactorsService.ProveFactor takes.
+    """
     IssueAccessToken: _aio.UnaryUnaryMultiCallable[_identity_pb2.IssueAccessTokenRequest, _identity_pb2.IssueAccessTokenResponse]
     """Swaps a session's secret for a short access token. Refuses with SESSION_ENDED."""
     ListSessions: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListSessionsRequest, _identity_pb2.ListSessionsResponse]
@@ -210,7 +212,9 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.CreateSessionRequest,
         context: _aio.ServicerContext[_identity_pb2.CreateSessionRequest, _abc.Awaitable[_identity_pb2.CreateSessionResponse]],
     ) -> _abc.Awaitable[_identity_pb2.CreateSessionResponse]:
-        """Signs in. One answer for every way of failing: SIGN_IN_FAILED. The gateway keeps the secret in a cookie."""
+        """Signs in. One answer for every way of failing: SIGN_IN_FAILED. The gateway keeps the secret in a cookie. Who has a
+        second factor gets no session yet, but what FactorsService.ProveFactor takes.
+        """
 
     @_abc_1.abstractmethod
     def IssueAccessToken(
