@@ -10,7 +10,8 @@ from rapport.annotations.v1.event_pb2 import event as event_option
 from rapport.commerce.v1 import commerce_pb2
 from rapport.commerce.v1 import events_pb2 as commerce_events
 from rapport.identity.v1 import events_pb2 as identity_events
-from rapport.identity.v1 import identity_pb2, oauth_pb2
+from rapport.identity.v1 import factors_pb2, identity_pb2, oauth_pb2
+from rapport.identity.v1.factors_pb2_grpc import FactorsServiceStub
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 from rapport.loyalty.v1 import events_pb2 as loyalty_events
@@ -41,7 +42,7 @@ from gateway.transcoder import Backend, ways
 
 EVENTS = (commerce_events, identity_events, loyalty_events, privacy_events, support_events)
 CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
-    "identity": (identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR),
+    "identity": (identity_pb2.DESCRIPTOR, factors_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR),
     "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR),
     "privacy": (privacy_pb2.DESCRIPTOR,),
     "loyalty": (
@@ -72,7 +73,9 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
         sessions = Sessions(identity, clock, revoked, settings.origin)
         backends = [Backend(CONTRACTS[name], channels[name]) for name in CONTRACTS]
         carried = list(ways(backends, sessions, codec, settings.patience_seconds))
-        browser = Browser(identity, sessions, codec)
+        factors = FactorsServiceStub(channels["identity"])
+        browser = Browser(identity, factors, sessions, codec)
+        oauth = OAuthServiceStub(channels["identity"])
         facts = Facts(line, sessions, codec, events(), heartbeat=settings.heartbeat_seconds)
         pages = Pages(
             SupportServiceStub(channels["support"]),
@@ -87,8 +90,10 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
             ("POST", "/session", browser.sign_in),
             ("GET", "/session", browser.show),
             ("DELETE", "/session", browser.sign_out),
+            ("POST", "/session/factor", browser.prove_factor),
+            ("POST", "/session/proof", browser.prove_again),
             ("GET", "/events", facts.serve),
-            *OAuth(OAuthServiceStub(channels["identity"]), identity, sessions, pages, settings.origin).endpoints(),
+            *OAuth(oauth, identity, factors, sessions, pages, settings.origin).endpoints(),
             *pages.endpoints(),
         ]
         app = App(endpoints, settings.origins, SECURE if settings.origin.startswith("https:") else [])

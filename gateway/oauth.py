@@ -1,7 +1,7 @@
 """The HTTP face of the OAuth 2.1 and OpenID Connect provider. Identity decides; here are the addresses, the pages that
 people sign in and consent on, without scripts, and what the protocol says of headers.
 
-GET, POST /oauth/authorize    POST /oauth/sign-in    POST /oauth/consent    the browser's way
+GET, POST /oauth/authorize    POST /oauth/sign-in, /oauth/second-factor, /oauth/consent    the browser's way
 GET, POST /oauth/end-session    POST /oauth/sign-out    the browser's way out
 POST /oauth/token    POST /oauth/introspect    POST /oauth/revoke    GET, POST /oauth/userinfo    what clients call
 GET /oauth/jwks    GET /.well-known/openid-configuration, oauth-authorization-server    what they read
@@ -12,12 +12,14 @@ import secrets
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
+from math import ceil
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import grpc
 import orjson
-from rapport.identity.v1 import identity_pb2, oauth_pb2
+from rapport.identity.v1 import factors_pb2, identity_pb2, oauth_pb2
+from rapport.identity.v1.factors_pb2_grpc import FactorsServiceStub
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 
@@ -25,7 +27,7 @@ from chassis.refusal import refused
 from gateway.http import Handler, Headers, Request, Response, pairs
 from gateway.pages import HEADERS, POLICY, Pages
 from gateway.refusals import OriginRefused
-from gateway.sessions import CLEARED, LINKED, Sessions, cookies
+from gateway.sessions import CLEARED, LINKED, Sessions, cookies, device_cookie, device_of
 
 FORM_COOKIE = "__Host-rapport-form"
 SET_FORM = "{}={}; Path=/; Secure; HttpOnly; SameSite=Lax"  # Lax: a link from elsewhere must not renew it
@@ -52,7 +54,21 @@ SCOPES = {
     "tickets": "Read and write your messages to support",
     "privacy": "See and change your privacy choices",
 }
-CLAIMS = ["sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "nonce", "sid", "name", "email", "email_verified"]
+CLAIMS = [
+    "sub",
+    "iss",
+    "aud",
+    "exp",
+    "iat",
+    "auth_time",
+    "acr",
+    "amr",
+    "nonce",
+    "sid",
+    "name",
+    "email",
+    "email_verified",
+]
 Captured = MutableMapping[str, str]
 Fields = Sequence[tuple[str, str]]
 
@@ -61,15 +77,22 @@ class OAuth:
     """The provider's endpoints."""
 
     def __init__(
-        self, oauth: OAuthServiceStub, identity: IdentityServiceStub, sessions: Sessions, pages: Pages, issuer: str
+        self,
+        oauth: OAuthServiceStub,
+        identity: IdentityServiceStub,
+        factors: FactorsServiceStub,
+        sessions: Sessions,
+        pages: Pages,
+        issuer: str,
     ) -> None:
-        self.oauth, self.identity, self.sessions, self.pages = oauth, identity, sessions, pages
-        self.issuer = issuer
+        self.oauth, self.identity, self.factors, self.sessions = oauth, identity, factors, sessions
+        self.pages, self.issuer = pages, issuer
 
     def endpoints(self) -> Iterator[tuple[str, str, Handler]]:
         yield "GET", "/oauth/authorize", self.authorize
         yield "POST", "/oauth/authorize", self.authorize
         yield "POST", "/oauth/sign-in", self.sign_in
+        yield "POST", "/oauth/second-factor", self.second_factor
         yield "POST", "/oauth/consent", self.consent
         yield "GET", "/oauth/end-session", self.end_session
         yield "POST", "/oauth/end-session", self.end_session
@@ -122,6 +145,8 @@ class OAuth:
             email=fields.get("email", ""),
             password=fields.get("password", ""),
             user_agent=request.header(b"user-agent")[:1000],
+            device_secret=device_of(request),
+            ask_always=wants_it_recent(asked),
         )
         try:
             made = await self.identity.CreateSession(said)
@@ -130,9 +155,42 @@ class OAuth:
                 return self.failed(error)
             shown = {"client": fields.get("client", ""), "email": said.email, "wrong": True}
             return self.form(request, "oauth_sign_in.html", asked, since, shown, status=401)
+        if made.HasField("second_factor"):
+            shown = {"client": fields.get("client", ""), "challenge": made.second_factor.challenge}
+            return self.form(request, "oauth_second_factor.html", asked, since, shown)
         response = await self.go_on(request, asked, made.secret, since=since)
         response.headers += cookies(made.secret)
         return response
+
+    async def second_factor(self, request: Request, _: Captured) -> Response:
+        """Go on with a sign-in that waits for a code, of the app or from paper."""
+        fields, asked, since = await self.ours(request)
+        said = factors_pb2.ProveFactorRequest(
+            challenge=fields.get("challenge", ""),
+            trust_device="trust" in fields,
+            device_secret=device_of(request),
+            **proof_of(fields.get("code", "")),
+        )
+        try:
+            made = await self.factors.ProveFactor(said)
+        except grpc.aio.AioRpcError as error:
+            return self.not_proven(request, error, fields, asked, since)
+        response = await self.go_on(request, asked, made.secret, since=since)
+        response.headers += [*cookies(made.secret), *device_cookie(made.device_secret)]
+        return response
+
+    def not_proven(
+        self, request: Request, error: grpc.aio.AioRpcError, fields: Mapping[str, str], asked: Fields, since: datetime
+    ) -> Response:
+        told, shown = refused(error), {"client": fields.get("client", "")}
+        if told.reason == "CHALLENGE_ENDED":
+            shown |= {"email": "", "ended": "1"}
+            return self.form(request, "oauth_sign_in.html", asked, since, shown, status=401)
+        if told.reason not in ("CODE_WRONG", "INVALID_FIELD", "QUOTA_EXCEEDED"):
+            return self.failed(error)
+        wait = ceil(told.retry_after.total_seconds() / 60) if told.retry_after else 0
+        shown |= {"challenge": fields.get("challenge", ""), "wrong": "1", "wait": str(wait) if wait else ""}
+        return self.form(request, "oauth_second_factor.html", asked, since, shown, status=429 if wait else 401)
 
     async def consent(self, request: Request, _: Captured) -> Response:
         fields, asked, since = await self.ours(request)
@@ -280,6 +338,7 @@ class OAuth:
             "code_challenge_methods_supported": ["S256"],
             "prompt_values_supported": ["none", "login", "consent", "select_account"],
             "claims_supported": CLAIMS,
+            "acr_values_supported": ["pwd", "mfa"],
             "claims_parameter_supported": False,
             "request_parameter_supported": False,
             "request_uri_parameter_supported": False,
@@ -294,6 +353,18 @@ NO_REFERRER = (b"referrer-policy", b"no-referrer")
 def gone_on(uri: str) -> Response:
     # 303, so that what was posted to us goes nowhere else (RFC 9700, 4.12).
     return Response(status=303, headers=[(b"location", uri.encode()), (b"cache-control", b"no-store"), NO_REFERRER])
+
+
+def wants_it_recent(asked: Fields) -> bool:
+    """Whether the program wants to know that it is them, now: a device that is trusted does not tell."""
+    said = dict(asked)
+    return "max_age" in said or not {"login", "select_account"}.isdisjoint(said.get("prompt", "").split())
+
+
+def proof_of(typed: str) -> dict[str, str]:
+    """Six digits are of the app, anything else is from paper."""
+    bare = "".join(typed.split())
+    return {"code": bare} if bare.isdigit() and len(bare) == 6 else {"recovery_code": typed[:50]}
 
 
 def parameters(fields: Fields) -> list[oauth_pb2.Parameter]:

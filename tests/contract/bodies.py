@@ -27,6 +27,9 @@ def identity() -> Bodies:
         "SetUserPhoto": {"photo": "iVBORw0KGgo="},
         "UpdateClient": {"title": "A", "profile": "PUBLIC", "redirectUris": ["https://app.example.org/"]},
         "ResetClientSecret": {},
+        "BeginTotp": {},
+        "ConfirmTotp": {"code": "000000"},
+        "ReplaceRecoveryCodes": {},
     }
 
 
