@@ -91,6 +91,7 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
             ("GET", "/session", browser.show),
             ("DELETE", "/session", browser.sign_out),
             ("POST", "/session/factor", browser.prove_factor),
+            ("POST", "/session/passkey", browser.sign_in_by_passkey),
             ("POST", "/session/proof", browser.prove_again),
             ("GET", "/events", facts.serve),
             *OAuth(oauth, identity, factors, sessions, pages, settings.origin).endpoints(),

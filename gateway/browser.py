@@ -3,6 +3,7 @@
 POST   /session {"email": ..., "password": ...}   -> 200 {"user": ..., "session": ..., "roles": [...]}, and a cookie; or
                                                      202 {"secondFactor": {"challenge": ..., "ways": [...], ...}}
 POST   /session/factor {"challenge": ..., "code": ...}   -> 200 as above
+POST   /session/passkey {"credential": ...}   -> 200 as above
 POST   /session/proof {"code": ...}, or {"password": ...}   -> 200 as above: the session is a fresh one now
 GET    /session                                   -> 200 as above, or 401
 DELETE /session                                   -> 204, and no cookie
@@ -40,6 +41,7 @@ class Browser:
         self.identity, self.factors, self.sessions = identity, factors, sessions
         self.sign_in_of = reader(codec, pb.CreateSessionRequest)
         self.factor_of = reader(codec, factors_pb2.ProveFactorRequest)
+        self.passkey_of = reader(codec, factors_pb2.SignInByPasskeyRequest)
         self.proof_of = reader(codec, factors_pb2.ProveAgainRequest)
 
     async def sign_in(self, request: Request, _: MutableMapping[str, str]) -> Response:
@@ -66,6 +68,16 @@ class Browser:
         response = await self.signed_in(request, made.secret)
         response.headers += device_cookie(made.device_secret)
         return response
+
+    async def sign_in_by_passkey(self, request: Request, _: MutableMapping[str, str]) -> Response:
+        self.sessions.check_page(request)
+        asked = self.passkey_of(await request.json())
+        asked.user_agent = request.header(b"user-agent")[:1000]
+        try:
+            made = await self.factors.SignInByPasskey(asked)
+        except grpc.aio.AioRpcError as error:
+            raise of_body(error, asked.DESCRIPTOR) from None
+        return await self.signed_in(request, made.secret)
 
     async def signed_in(self, request: Request, secret: str) -> Response:
         if earlier := request.cookie(COOKIE):

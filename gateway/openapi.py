@@ -11,7 +11,7 @@ from typing import Any
 from google.api.field_behavior_pb2 import REQUIRED
 from google.protobuf.descriptor import Descriptor
 from rapport.annotations.v1.access_pb2 import access as access_option
-from rapport.identity.v1.factors_pb2 import ProveAgainRequest, ProveFactorRequest
+from rapport.identity.v1.factors_pb2 import ProveAgainRequest, ProveFactorRequest, SignInByPasskeyRequest
 from rapport.identity.v1.identity_pb2 import CreateSessionRequest, SecondFactor
 
 from gateway.binding import behavior, body_of, is_text, maskable
@@ -201,6 +201,7 @@ def session(schemas: Schemas) -> dict[str, dict[str, Any]]:
 
     signs_in = "Signs in, and sets the cookie; 202 where a second factor is missing. Refused: SIGN_IN_FAILED"
     goes_on = "Goes on with a sign-in. Refused: CHALLENGE_ENDED, CODE_WRONG, QUOTA_EXCEEDED"
+    passes = "Signs in by a passkey, and sets the cookie. Refused: PASSKEY_REFUSED"
     proves = "Has who is signed in prove again that it is them. Refused: FACTOR_NEEDED, CODE_WRONG, SIGN_IN_FAILED"
     return {
         "/session": {
@@ -214,6 +215,11 @@ def session(schemas: Schemas) -> dict[str, dict[str, Any]]:
         "/session/factor": {
             "post": by_hand("proveFactor", goes_on, {"200": shown}, client)
             | posted(ProveFactorRequest.DESCRIPTOR, "device_secret")
+            | anybody
+        },
+        "/session/passkey": {
+            "post": by_hand("signInByPasskey", passes, {"200": shown}, client)
+            | posted(SignInByPasskeyRequest.DESCRIPTOR, "user_agent")
             | anybody
         },
         "/session/proof": {

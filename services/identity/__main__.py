@@ -10,12 +10,14 @@ from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.time import Clock
 from services.identity import deletions, models
+from services.identity.ceremonies import Ceremonies
 from services.identity.challenges import forget_challenges
 from services.identity.email_changes import forget_email_changes
 from services.identity.guesses import forget_guesses
 from services.identity.known_devices import forget_devices
 from services.identity.oauth.authorizations import forget_authorizations
 from services.identity.oauth.codes import Codes
+from services.identity.passkeys import forget_spent_challenges
 from services.identity.passwords import Passwords
 from services.identity.recoveries import forget_recoveries
 from services.identity.registrations import forget_registrations
@@ -42,7 +44,8 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
     codes = Codes(settings.oauth_key.value)
     public_url, sealer = settings.public_url.rstrip("/"), Sealer(settings.factor_key.value)
     identity = Identity(sessions, clock, pages, passwords, signer, public_url)
-    factors = Factors(sessions, clock, pages, passwords, sealer, public_url)
+    asks = Ceremonies(settings.factor_key.value, public_url)
+    factors = Factors(sessions, clock, pages, passwords, sealer, asks, public_url)
     return Service(
         name="identity",
         package="rapport.identity.v1",
@@ -60,6 +63,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             forget_guesses,
             forget_devices,
             forget_begun_totp,
+            forget_spent_challenges,
             forget_sessions,
             forget_authorizations,
         ],

@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.outbox import publish
 from chassis.time import timestamp
-from services.identity import known_devices, mails, recovery_codes, totp, users
-from services.identity.models import Totp, User
+from services.identity import known_devices, mails, passkeys, recovery_codes, totp, users
+from services.identity.models import Passkey, Totp, User
 from services.identity.sealing import Sealer
 
 CODE, RECOVERY_CODE = "CODE", "RECOVERY_CODE"  # as rapport.identity.v1.SecondFactor.Way
@@ -57,6 +57,16 @@ async def prove(
     return WAYS
 
 
+async def of(
+    session: AsyncSession, user: UUID, *, after: tuple[datetime, UUID] | None, limit: int
+) -> Sequence[Totp | Passkey]:
+    """What a user has, oldest first. There are a dozen at most."""
+    app = await totp.of(session, user)
+    found: list[Totp | Passkey] = [*([app] if app else []), *await passkeys.of(session, user)]
+    found.sort(key=lambda one: (one.create_time, one.id))
+    return [one for one in found if after is None or (one.create_time, one.id) > after][:limit]
+
+
 # Adding and removing --------------------------------------------------------------------------------------------------
 
 
@@ -74,11 +84,12 @@ async def add_totp(
 
 
 async def remove(session: AsyncSession, user: UUID, id: UUID, *, public_url: str, now: datetime) -> None:
-    """Remove one, or refuse because this user has none of that name. With the last goes what stands in for it."""
+    """Remove one, or refuse because this user has none of that name. With the app goes what stands in for it."""
     owner = await users.hold_active(session, user)
     app = await totp.of(session, user)
     if app is None or app.id != id:
-        raise totp.not_found()
+        await passkeys.remove(session, user, id, public_url=public_url, now=now)
+        return
     await session.delete(app)
     await recovery_codes.forget(session, user)
     await known_devices.forget_all(session, user)

@@ -198,6 +198,54 @@ async def recovery_code_used(session: AsyncSession, *, to: str, person: UUID, le
     )
 
 
+async def passkey_added(session: AsyncSession, *, to: str, person: UUID, public_url: str) -> None:
+    """Likewise."""
+    await send(
+        session,
+        to,
+        person,
+        template="passkey_added",
+        subject="A passkey was added to your account",
+        paragraphs=[
+            "A passkey was added to your account. It signs in without your password.",
+            "If it was not you, choose another password at once, remove the passkey in your account, and tell us:",
+            f"{public_url}/forgot",
+        ],
+    )
+
+
+async def passkey_removed(session: AsyncSession, *, to: str, person: UUID, public_url: str) -> None:
+    """Likewise."""
+    await send(
+        session,
+        to,
+        person,
+        template="passkey_removed",
+        subject="A passkey was removed from your account",
+        paragraphs=[
+            "A passkey was removed from your account. It signs nobody in any more.",
+            "If it was not you, choose another password at once and tell us:",
+            f"{public_url}/forgot",
+        ],
+    )
+
+
+async def passkey_suspected(session: AsyncSession, *, to: str, person: UUID, public_url: str) -> None:
+    """Likewise."""
+    await send(
+        session,
+        to,
+        person,
+        template="passkey_suspected",
+        subject="A passkey of yours may have been copied",
+        paragraphs=[
+            "A passkey of your account counted backwards, as a copy of it would. It signs nobody in any more.",
+            "Sign in with your password, remove the passkey, and add it again:",
+            f"{public_url}/#account",
+        ],
+    )
+
+
 async def deletion_begun(session: AsyncSession, *, to: str, person: UUID, erasure: str) -> None:
     """The last that the owner of an account hears of us, with the name of the receipt."""
     await send(

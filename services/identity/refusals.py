@@ -83,5 +83,13 @@ class DeviceNotFound(Refusal):
     code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.DEVICE_NOT_FOUND)
 
 
+class PasskeyRefused(Refusal):
+    code, reason = StatusCode.UNAUTHENTICATED, ErrorReason.Name(errors.PASSKEY_REFUSED)
+
+
+class LastWayIn(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.LAST_WAY_IN)
+
+
 class FactorNeeded(Refusal):
     code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.FACTOR_NEEDED)

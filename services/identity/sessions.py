@@ -32,11 +32,17 @@ async def hold_proven(session: AsyncSession, proven: Credential, *, password_has
     """
     # Held, so that nobody signs in past an erasure, a changed password or the bound of sessions.
     state = await session.scalar(select(User.state).where(User.id == proven.user_id).with_for_update(key_share=True))
-    credential = await session.get(Credential, proven.user_id)
-    changed = credential is None or credential.password_hash != proven.password_hash
-    if credential is None or changed or state is not State.ACTIVE:
+    if state is not State.ACTIVE:
         raise sign_in_failed()
-    credential.password_hash = password_hash
+    (await hold_password(session, proven.user_id, proven.password_hash)).password_hash = password_hash
+
+
+async def hold_password(session: AsyncSession, user_id: UUID, proven: str | None) -> Credential:
+    """What the user, who is held, proves themself with, where its hash is still the one that was proven; or refuse."""
+    credential = await session.get(Credential, user_id)
+    if credential is None or credential.password_hash != proven:
+        raise sign_in_failed()
+    return credential
 
 
 async def begin(

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.identity import challenges, factors, guesses, known_devices, sessions, users
+from services.identity import challenges, factors, guesses, known_devices, passkeys, sessions, users
+from services.identity.ceremonies import Ceremonies
 from services.identity.factors import Proof
 from services.identity.models import Challenge, Credential, Device, Session
 from services.identity.refusals import FactorNeeded
@@ -95,6 +96,17 @@ async def finish(
     return begun, secret, known
 
 
+async def by_passkey(
+    session: AsyncSession, credential: str, *, device: str, asks: Ceremonies, public_url: str, now: datetime
+) -> tuple[Session, str] | None:
+    """Sign in whose passkey has signed, or refuse; None as passkeys.prove has it."""
+    passkey = await passkeys.prove(session, credential, asks=asks, public_url=public_url, now=now)
+    if passkey is None:
+        return None
+    amr = passkeys.ways_of(passkey)
+    return await sessions.begin(session, passkey.user_id, device=device, amr=amr, auth_time=now, now=now)
+
+
 def place_of(device: Device | None) -> UUID:
     return device.id if device else guesses.ELSEWHERE
 
@@ -104,13 +116,15 @@ def place_of(device: Device | None) -> UUID:
 
 async def ask_again(
     session: AsyncSession, secret: str, *, has_factor: bool, now: datetime
-) -> tuple[Session, Credential]:
-    """The session that is to be proven, by a factor or not, with its guess counted; and its owner's password."""
+) -> tuple[Session, str | None]:
+    """The session that is to be proven, by a factor or not, with its guess counted; and the hash of its owner's
+    password, where they have one."""
     used, _ = await sessions.use(session, secret, now=now)
     if not has_factor and await factors.ways_of(session, used.user_id):
         raise FactorNeeded("Prove the second factor of this account.")
     await guesses.count(session, used.user_id, used.id, now=now)
-    return used, await session.get_one(Credential, used.user_id)
+    known = await session.get(Credential, used.user_id)
+    return used, known.password_hash if known else None
 
 
 async def renew(

@@ -28,6 +28,10 @@ def identity() -> Bodies:
         "UpdateClient": {"title": "A", "profile": "PUBLIC", "redirectUris": ["https://app.example.org/"]},
         "ResetClientSecret": {},
         "BeginTotp": {},
+        "BeginPasskey": {},
+        "AddPasskey": {"credential": "none of ours"},
+        "BeginPasskeySignIn": {},
+        "UpdateFactor": {"title": "A"},
         "ConfirmTotp": {"code": "000000"},
         "ReplaceRecoveryCodes": {},
     }

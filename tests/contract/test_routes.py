@@ -22,6 +22,7 @@ METHODS = [
 NOT_OVER_HTTP = {
     "rapport.identity.v1.FactorsService.ProveAgain": ["gateway"],
     "rapport.identity.v1.FactorsService.ProveFactor": ["gateway"],
+    "rapport.identity.v1.FactorsService.SignInByPasskey": ["gateway"],
     "rapport.identity.v1.IdentityService.CreateSession": ["gateway"],
     "rapport.identity.v1.IdentityService.IssueAccessToken": ["gateway"],
     "rapport.identity.v1.OAuthService.Authorize": ["gateway"],

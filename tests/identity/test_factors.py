@@ -121,12 +121,18 @@ async def test_nobody_has_the_factors_of_somebody_else(ada: Owner) -> None:
 
 
 async def test_adding_and_removing_take_a_fresh_sign_in(ada: Owner) -> None:
-    old = await ada.token((await ada.password()).secret)
-    ada.identity.clock.advance(timedelta(minutes=4))
+    secret = (await ada.password()).secret
     await ada.add()
-    ada.identity.clock.advance(timedelta(minutes=1))
+    ada.identity.clock.advance(timedelta(minutes=6))
+    old = await ada.token(secret)
     with refused("SIGN_IN_TOO_OLD"):
         await ada.stub.BeginTotp(pb.BeginTotpRequest(parent=ada.user), metadata=old)
+    with refused("SIGN_IN_TOO_OLD"):
+        await ada.stub.ConfirmTotp(pb.ConfirmTotpRequest(name=ada.app, code="000000"), metadata=old)
+    with refused("SIGN_IN_TOO_OLD"):
+        await ada.stub.ReplaceRecoveryCodes(pb.ReplaceRecoveryCodesRequest(parent=ada.user), metadata=old)
+    with refused("SIGN_IN_TOO_OLD"):
+        await ada.remove(metadata=old)
 
 
 async def test_codes_on_paper_are_replaced_all_at_once(ada: Owner) -> None:

@@ -4,6 +4,7 @@ import { secondStep } from "./codes.js";
 import { factors } from "./factors.js";
 import { listen, stopListening } from "./facts.js";
 import { orders } from "./orders.js";
+import { arePossible, signIn as signInByPasskey } from "./passkeys.js";
 import { points } from "./points.js";
 import { address as mailAddress, apps, password, sessions } from "./security.js";
 import { tickets } from "./tickets.js";
@@ -32,7 +33,7 @@ class AccountArea extends HTMLElement {
 function own({ user }) {
   return h("div", { class: "stack" },
     h("div", { class: "columns" }, h("div", { class: "stack" }, orders(user), tickets(user)), points(user)),
-    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user), factors(user)), h("div", { class: "stack" }, sessions(user), apps(user))));
+    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user)), h("div", { class: "stack" }, sessions(user), factors(user), apps(user))));
 }
 
 function signIn(why) {
@@ -42,7 +43,7 @@ function signIn(why) {
   ], "Sign in", async ({ email, password }) => {
     const missing = await session.signIn(email, password);
     if (missing) swap(place, secondStep(missing, (ended) => swap(document.getElementById("second-step"), signIn(ended))));
-  }), h("p", { class: "hint" }, h("a", { href: "/forgot" }, "Forgot your password?")));
+  }), arePossible() && form([], "Sign in with a passkey", signInByPasskey, { class: "quiet" }), h("p", { class: "hint" }, h("a", { href: "/forgot" }, "Forgot your password?")));
   return place;
 }
 

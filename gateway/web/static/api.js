@@ -72,6 +72,9 @@ export const session = {
   async goOn(challenge, proof, trustDevice) {
     this.become(await post("/session/factor", { challenge, ...proof, trustDevice }));
   },
+  async usePasskey(credential) {
+    this.become(await post("/session/passkey", { credential }));
+  },
   // The same person in the same session, proven just now: nothing on the page changes hands.
   async proveAgain(proof) {
     this.current = await post("/session/proof", proof);

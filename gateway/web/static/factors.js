@@ -1,22 +1,27 @@
-// The second step of signing in: an app that shows codes, codes on paper, and the devices that are not asked.
-import { get, list, post, remove } from "./api.js";
+// What people prove themselves with besides a password: an app that shows codes, codes on paper, the devices that are not
+// asked, and passkeys.
+import { get, list, patch, post, remove } from "./api.js";
 import { recently } from "./again.js";
 import { card, closer, day, dialog, field, form, h, problem, when } from "./dom.js";
 import { hear } from "./facts.js";
+import { arePossible, create } from "./passkeys.js";
 
 export function factors(user) {
-  const place = h("div", {});
+  const steps = h("div", {});
+  const keys = h("div", {});
   const show = async () => {
     try {
       const told = await get(`/v1/${user}/factors`);
-      const devices = told.factors.length ? await list(`/v1/${user}/devices`, "devices") : [];
-      place.replaceChildren(...(told.factors.length ? present(user, told, devices, show) : absent(user, show)));
+      const apps = told.factors.filter(({ kind }) => kind === "TOTP");
+      const devices = apps.length ? await list(`/v1/${user}/devices`, "devices") : [];
+      steps.replaceChildren(...(apps.length ? present(user, apps, told.recoveryCodesLeft, devices, show) : absent(user, show)));
+      keys.replaceChildren(...passkeys(user, told.factors.filter(({ kind }) => kind === "PASSKEY"), show));
     } catch (error) {
-      place.replaceChildren(problem(error));
+      steps.replaceChildren(problem(error));
     }
   };
   hear("rapport.identity.", show)();
-  return card("Two-step sign-in", place);
+  return [card("Two-step sign-in", steps), card("Passkeys", keys)];
 }
 
 function absent(user, show) {
@@ -29,30 +34,58 @@ function absent(user, show) {
   ];
 }
 
-function present(user, told, devices, show) {
-  const left = told.recoveryCodesLeft;
+function present(user, apps, left, devices, show) {
   return [
     h("ul", { class: "rows" },
-      told.factors.map((one) => h("li", { class: "row" },
-        h("p", {}, "An app that shows codes", h("small", {}, "since ", day(one.createTime))),
-        form([], "Remove", async () => {
-          if (await recently(() => remove(`/v1/${one.name}`))) await show();
-        }, { class: "quiet" }))),
-      h("li", { class: "row" },
-        h("p", {}, "Recovery codes", h("small", {}, left === 1 ? "1 is left" : `${left} are left`)),
+      apps.map((one) => row(["An app that shows codes", h("small", {}, "since ", day(one.createTime))], removal(one, show))),
+      row(["Recovery codes", h("small", {}, left === 1 ? "1 is left" : `${left} are left`)],
         form([], "Make new ones", async () => {
           const made = await recently(() => post(`/v1/${user}/recoveryCodes:replace`));
           if (!made) return;
           keep(dialog("Your new recovery codes"), made.recoveryCodes);
           await show();
         }, { class: "quiet" })),
-      devices.map((one) => h("li", { class: "row" },
-        h("p", {}, one.title, h("small", {}, one.trustExpireTime ? "not asked until " : "known since ", day(one.trustExpireTime ?? one.createTime), ", last used ", when(one.lastUseTime))),
+      devices.map((one) => row([one.title, h("small", {}, one.trustExpireTime ? "not asked until " : "known since ", day(one.trustExpireTime ?? one.createTime), ", last used ", when(one.lastUseTime))],
         form([], "Forget", async () => {
           await remove(`/v1/${one.name}`);
           await show();
         }, { class: "quiet" })))),
   ];
+}
+
+function passkeys(user, found, show) {
+  return [
+    h("p", { class: "note" }, "Sign in with your finger, your face or the lock of your device, without a password."),
+    found.length > 0 && h("ul", { class: "rows" }, found.map((one) => row(
+      [one.title || "A passkey", one.suspect && h("span", { class: "badge" }, "May be copied: remove it"), h("small", {}, "since ", day(one.createTime), one.lastUseTime && ", last used ", one.lastUseTime && when(one.lastUseTime))],
+      h("button", { class: "quiet", onclick: () => rename(one, show), "aria-label": `Rename ${one.title || "this passkey"}` }, "Rename"), removal(one, show)))),
+    arePossible() ? form([], "Add a passkey…", async () => {
+      const begun = await recently(() => post(`/v1/${user}/factors:beginPasskey`));
+      const credential = begun && await create(begun.options);
+      if (!credential) return "";
+      await post(`/v1/${user}/factors:addPasskey`, { credential, title: `Passkey ${found.length + 1}` });
+      await show();
+      return "";
+    }) : h("p", { class: "note" }, "This browser can use none."),
+  ].filter(Boolean);
+}
+
+const row = (what, ...buttons) => h("li", { class: "row" }, h("p", {}, what), h("div", { class: "actions" }, buttons));
+
+function removal(one, show) {
+  return form([], "Remove", async () => {
+    if (await recently(() => remove(`/v1/${one.name}`))) await show();
+  }, { class: "quiet" });
+}
+
+function rename(one, show) {
+  const box = dialog("What do you call it?", form([
+    field("Title", { name: "title", value: one.title, required: true, maxlength: 100 }),
+  ], "Save", async ({ title }) => {
+    await patch(`/v1/${one.name}`, { title });
+    box.close();
+    await show();
+  }, { beside: closer("Cancel") }));
 }
 
 function add(begun, show) {

@@ -2,7 +2,15 @@
 
 from services.identity.models.base import Base
 from services.identity.models.credentials import Credential, EmailChange, Recovery, Registration
-from services.identity.models.factors import Challenge, Device, Guess, RecoveryCode, Totp
+from services.identity.models.factors import (
+    Challenge,
+    Device,
+    Guess,
+    Passkey,
+    RecoveryCode,
+    SpentChallenge,
+    Totp,
+)
 from services.identity.models.oauth import Algorithm, Authorization, Client, Profile
 from services.identity.models.people import (
     BillingAddress,
@@ -29,6 +37,7 @@ __all__ = [
     "Device",
     "EmailChange",
     "Guess",
+    "Passkey",
     "Photo",
     "PostalAddress",
     "Profile",
@@ -37,6 +46,7 @@ __all__ = [
     "Registration",
     "Session",
     "ShippingAddress",
+    "SpentChallenge",
     "State",
     "Totp",
     "User",

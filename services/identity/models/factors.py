@@ -7,7 +7,7 @@ from rapport.annotations.v1.personal_data_pb2 import Category, Personal, Purpose
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.personal_data import personal, subject
+from chassis.personal_data import impersonal, personal, subject
 from services.identity.models.base import CREDENTIAL, Base
 
 GUESSED = Personal(category=Category.USER_ACCOUNT, purpose=Purpose.SECURITY)
@@ -30,6 +30,37 @@ class Totp(Base):
     @property
     def name(self) -> str:
         return f"users/{self.user_id}/factors/{self.id}"
+
+
+class Passkey(Base):
+    """The public half of a key that a device or a password manager keeps (WebAuthn)."""
+
+    __tablename__ = "passkey"
+    __table_args__ = (Index("passkey_of_user", "user_id", "create_time", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    user_id: Mapped[UUID] = subject("", ForeignKey("user.id"), index=False)
+    credential_id: Mapped[bytes] = personal(CREDENTIAL, unique=True)
+    public_key: Mapped[bytes] = personal(CREDENTIAL)  # COSE
+    sign_count: Mapped[int]  # as it said itself, last; 0 where it does not count
+    is_synced: Mapped[bool]  # so it may be on many devices
+    title: Mapped[str] = personal("rapport.identity.v1.Factor.title")
+    create_time: Mapped[datetime]
+    last_use_time: Mapped[datetime | None]
+    suspect_time: Mapped[datetime | None]  # when it counted backwards
+
+    @property
+    def name(self) -> str:
+        return f"users/{self.user_id}/factors/{self.id}"
+
+
+class SpentChallenge(Base):
+    """A random number that a passkey has signed: it signs it once. Those that nobody signed are not kept."""
+
+    __tablename__ = "spent_challenge"
+
+    digest: Mapped[bytes] = impersonal("the hash of a random number of ours", primary_key=True)
+    expire_time: Mapped[datetime] = mapped_column(index=True)
 
 
 class RecoveryCode(Base):

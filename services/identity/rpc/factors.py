@@ -1,12 +1,14 @@
 """What people prove themselves with beyond a password."""
 
 import io
+from collections.abc import Sequence
 
 import pyotp
 import segno
 from google.protobuf.empty_pb2 import Empty
 from rapport.identity.v1 import factors_pb2 as pb
 from rapport.identity.v1.factors_pb2_grpc import FactorsServiceServicer
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import Sessions
 from chassis.names import parse
@@ -14,9 +16,21 @@ from chassis.pages import Pages
 from chassis.refusal import InvalidField, Violation
 from chassis.rpc import Context
 from chassis.time import Clock, timestamp
-from services.identity import factors, known_devices, recovery_codes, sessions, sign_ins, totp, users
+from services.identity import (
+    ceremonies,
+    devices,
+    factors,
+    known_devices,
+    passkeys,
+    recovery_codes,
+    sessions,
+    sign_ins,
+    totp,
+    users,
+)
+from services.identity.ceremonies import Ceremonies
 from services.identity.factors import Proof
-from services.identity.models import Device, Totp
+from services.identity.models import Device, Passkey, Totp, User
 from services.identity.passwords import Passwords
 from services.identity.rpc.identity import session_message
 from services.identity.sealing import Sealer
@@ -28,18 +42,24 @@ class Factors(FactorsServiceServicer):
     """What people prove themselves with, the devices that are known, and the sign-ins that wait for them."""
 
     def __init__(
-        self, sessions: Sessions, clock: Clock, pages: Pages, passwords: Passwords, sealer: Sealer, public_url: str
+        self,
+        sessions: Sessions,
+        clock: Clock,
+        pages: Pages,
+        passwords: Passwords,
+        sealer: Sealer,
+        asks: Ceremonies,
+        public_url: str,
     ) -> None:
         self.sessions, self.clock, self.pages = sessions, clock, pages
-        self.passwords, self.sealer, self.public_url = passwords, sealer, public_url
-        self.store = public_url.rpartition("//")[2].partition("/")[0]  # what the app calls us
+        self.passwords, self.sealer, self.asks, self.public_url = passwords, sealer, asks, public_url
 
     async def BeginTotp(self, request: pb.BeginTotpRequest, context: Context) -> pb.BeginTotpResponse:
         who = parse(USER, request.parent)
         async with self.sessions.begin() as session:
             begun, secret = await totp.begin(session, who, sealer=self.sealer, now=self.clock())
             owner = await users.get(session, who)
-        uri = pyotp.TOTP(secret).provisioning_uri(owner.email, self.store)
+        uri = pyotp.TOTP(secret).provisioning_uri(owner.email, self.asks.store)
         return pb.BeginTotpResponse(name=begun.name, secret=secret, uri=uri, qr_code=picture(uri))
 
     async def ConfirmTotp(self, request: pb.ConfirmTotpRequest, context: Context) -> pb.ConfirmTotpResponse:
@@ -48,15 +68,47 @@ class Factors(FactorsServiceServicer):
             added, codes = await factors.add_totp(
                 session, user, one, request.code, sealer=self.sealer, public_url=self.public_url, now=self.clock()
             )
-        return pb.ConfirmTotpResponse(factor=totp_message(added), recovery_codes=codes)
+        return pb.ConfirmTotpResponse(factor=factor_message(added), recovery_codes=codes)
 
     async def ListFactors(self, request: pb.ListFactorsRequest, context: Context) -> pb.ListFactorsResponse:
         page, user = self.pages.of(request), parse(USER, request.parent)
         async with self.sessions() as session:
-            app, left = await totp.of(session, user), await recovery_codes.left(session, user)
-        rows = [app] if app is not None and page.cursor is None else []
+            rows = await factors.of(session, user, after=page.cursor, limit=page.reach)
+            left = await recovery_codes.left(session, user)
         shown, token = page.cut(rows, lambda one: (one.create_time, one.id))
-        return pb.ListFactorsResponse(factors=map(totp_message, shown), next_page_token=token, recovery_codes_left=left)
+        return pb.ListFactorsResponse(
+            factors=map(factor_message, shown), next_page_token=token, recovery_codes_left=left
+        )
+
+    async def BeginPasskey(self, request: pb.BeginPasskeyRequest, context: Context) -> pb.BeginPasskeyResponse:
+        who = parse(USER, request.parent)
+        async with self.sessions() as session:
+            options = await passkeys.begin(session, who, asks=self.asks, now=self.clock())
+        return pb.BeginPasskeyResponse(options=options)
+
+    async def AddPasskey(self, request: pb.AddPasskeyRequest, context: Context) -> pb.Factor:
+        who, title = parse(USER, request.parent), request.title.strip()
+        async with self.sessions.begin() as session:
+            added = await passkeys.add(
+                session,
+                who,
+                request.credential,
+                title=title,
+                asks=self.asks,
+                public_url=self.public_url,
+                now=self.clock(),
+            )
+        return factor_message(added)
+
+    async def BeginPasskeySignIn(
+        self, request: pb.BeginPasskeySignInRequest, context: Context
+    ) -> pb.BeginPasskeySignInResponse:
+        return pb.BeginPasskeySignInResponse(options=self.asks.signing_in(now=self.clock()))
+
+    async def UpdateFactor(self, request: pb.UpdateFactorRequest, context: Context) -> pb.Factor:
+        user, one = parse(FACTOR, request.factor.name)
+        async with self.sessions.begin() as session:
+            return factor_message(await passkeys.rename(session, user, one, title=request.factor.title.strip()))
 
     async def DeleteFactor(self, request: pb.DeleteFactorRequest, context: Context) -> Empty:
         user, one = parse(FACTOR, request.name)
@@ -105,22 +157,55 @@ class Factors(FactorsServiceServicer):
             )
         return pb.ProveFactorResponse(session=session_message(begun), secret=session_secret, device_secret=known)
 
-    async def ProveAgain(self, request: pb.ProveAgainRequest, context: Context) -> pb.ProveAgainResponse:
-        proof = None if request.WhichOneof("proof") == "password" else proof_of(request)
-        now, secret = self.clock(), request.session_secret
+    async def SignInByPasskey(self, request: pb.SignInByPasskeyRequest, context: Context) -> pb.SignInByPasskeyResponse:
+        device = devices.shortened(request.user_agent)
         async with self.sessions.begin() as session:
-            used, known = await sign_ins.ask_again(session, secret, has_factor=proof is not None, now=now)
-        if proof is None and not await self.passwords.proves(known.password_hash, request.password):
+            begun = await sign_ins.by_passkey(
+                session,
+                request.credential,
+                device=device,
+                asks=self.asks,
+                public_url=self.public_url,
+                now=self.clock(),
+            )
+        if begun is None:
+            raise ceremonies.refused()
+        return pb.SignInByPasskeyResponse(session=session_message(begun[0]), secret=begun[1])
+
+    async def ProveAgain(self, request: pb.ProveAgainRequest, context: Context) -> pb.ProveAgainResponse:
+        now, secret, kind = self.clock(), request.session_secret, request.WhichOneof("proof")
+        proof = proof_of(request) if kind not in ("password", "passkey") else None
+        async with self.sessions.begin() as session:
+            used, known = await sign_ins.ask_again(session, secret, has_factor=kind != "password", now=now)
+        if kind == "password" and not await self.passwords.proves(known, request.password):
             raise sessions.password_wrong()
         async with self.sessions.begin() as session:
             user = await users.hold_active(session, used.user_id)
-            if proof is None:
-                await sessions.hold_proven(session, known, password_hash=known.password_hash)
-                amr = sessions.PASSWORD
+            if proof is not None:
+                amr = await self.proven(session, user, proof)
+            elif kind == "passkey":
+                amr = await self.proven_by_passkey(session, user, request.passkey)
             else:
-                amr = await factors.prove(session, user, proof, sealer=self.sealer, public_url=self.public_url, now=now)
-            renewed, new = await sign_ins.renew(session, used, secret, amr=amr, now=now)
-        return pb.ProveAgainResponse(session=session_message(renewed), secret=new)
+                await sessions.hold_password(session, user.id, known)
+                amr = sessions.PASSWORD
+            renewed = await sign_ins.renew(session, used, secret, amr=amr, now=now) if amr else None
+        if renewed is None:
+            raise ceremonies.refused()
+        return pb.ProveAgainResponse(session=session_message(renewed[0]), secret=renewed[1])
+
+    async def proven(self, session: AsyncSession, user: User, proof: Proof) -> Sequence[str]:
+        return await factors.prove(
+            session, user, proof, sealer=self.sealer, public_url=self.public_url, now=self.clock()
+        )
+
+    async def proven_by_passkey(self, session: AsyncSession, user: User, credential: str) -> Sequence[str]:
+        """By what; nothing as passkeys.prove has it."""
+        passkey = await passkeys.prove(
+            session, credential, asks=self.asks, public_url=self.public_url, now=self.clock()
+        )
+        if passkey is not None and passkey.user_id != user.id:
+            raise ceremonies.refused()
+        return passkeys.ways_of(passkey) if passkey else ()
 
 
 # In and out -----------------------------------------------------------------------------------------------------------
@@ -143,13 +228,16 @@ def picture(uri: str) -> str:
     return drawn.getvalue().decode()
 
 
-def totp_message(app: Totp) -> pb.Factor:
-    return pb.Factor(
-        name=app.name,
+def factor_message(factor: Totp | Passkey) -> pb.Factor:
+    told = pb.Factor(
+        name=factor.name,
         kind=pb.Factor.TOTP,
-        create_time=timestamp(app.create_time),
-        last_use_time=timestamp(app.last_use_time) if app.last_use_time else None,
+        create_time=timestamp(factor.create_time),
+        last_use_time=timestamp(factor.last_use_time) if factor.last_use_time else None,
     )
+    if isinstance(factor, Passkey):
+        told.kind, told.title, told.suspect = pb.Factor.PASSKEY, factor.title, factor.suspect_time is not None
+    return told
 
 
 def device_message(device: Device, *, trusted: bool) -> pb.Device:

@@ -76,6 +76,31 @@ def upgrade() -> None:
     )
     op.create_index(op.f("device_expire_time_idx"), "device", ["expire_time"], unique=False)
     op.create_index("device_of_user", "device", ["user_id", "create_time", "id"], unique=False)
+    op.create_table(
+        "passkey",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("credential_id", sa.LargeBinary(), nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("sign_count", sa.BigInteger(), nullable=False),
+        sa.Column("is_synced", sa.Boolean(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_use_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("suspect_time", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("passkey_user_id_fkey")),
+        sa.PrimaryKeyConstraint("id", name=op.f("passkey_pkey")),
+        sa.UniqueConstraint("credential_id", name=op.f("passkey_credential_id_key")),
+    )
+    op.create_index("passkey_of_user", "passkey", ["user_id", "create_time", "id"], unique=False)
+    op.create_table(
+        "spent_challenge",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("expire_time", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("spent_challenge_pkey")),
+    )
+    op.create_index(op.f("spent_challenge_expire_time_idx"), "spent_challenge", ["expire_time"], unique=False)
+    guard("passkey", "user_id", credential_id=None, public_key=None, title=None)
     guard("totp", "user_id", sealed=None)
     guard("recovery_code", "user_id", code_hash=None)
     guard("challenge", "user_id", token_hash=None, device=None)

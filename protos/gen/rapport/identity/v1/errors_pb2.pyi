@@ -56,6 +56,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     DEVICE_NOT_FOUND: _ErrorReason.ValueType  # 34
     FACTOR_NEEDED: _ErrorReason.ValueType  # 35
     """Prove the second factor that this account has: a password alone is not enough for it."""
+    PASSKEY_REFUSED: _ErrorReason.ValueType  # 36
+    """Try again, or use another way to sign in: that passkey is not known, or what it said is not good, or not any more."""
+    LAST_WAY_IN: _ErrorReason.ValueType  # 37
+    """Add another way to sign in first: this is the last."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -93,4 +97,8 @@ FACTOR_EXISTS: ErrorReason.ValueType  # 33
 DEVICE_NOT_FOUND: ErrorReason.ValueType  # 34
 FACTOR_NEEDED: ErrorReason.ValueType  # 35
 """Prove the second factor that this account has: a password alone is not enough for it."""
+PASSKEY_REFUSED: ErrorReason.ValueType  # 36
+"""Try again, or use another way to sign in: that passkey is not known, or what it said is not good, or not any more."""
+LAST_WAY_IN: ErrorReason.ValueType  # 37
+"""Add another way to sign in first: this is the last."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -31,6 +31,7 @@ class _CredentialKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Creden
     """An app that shows another code every half minute."""
     RECOVERY_CODES: _CredentialKind.ValueType  # 2
     """Codes on paper, each good once. Made anew, they are added again: those before hold no more."""
+    PASSKEY: _CredentialKind.ValueType  # 3
 
 class CredentialKind(_CredentialKind, metaclass=_CredentialKindEnumTypeWrapper):
     """How a user may prove themself, besides a password."""
@@ -40,6 +41,7 @@ TOTP: CredentialKind.ValueType  # 1
 """An app that shows another code every half minute."""
 RECOVERY_CODES: CredentialKind.ValueType  # 2
 """Codes on paper, each good once. Made anew, they are added again: those before hold no more."""
+PASSKEY: CredentialKind.ValueType  # 3
 Global___CredentialKind: _TypeAlias = CredentialKind  # noqa: Y015
 
 @_typing.final

@@ -33,7 +33,7 @@ from rapport.annotations.v1 import personal_data_pb2 as rapport_dot_annotations_
 from rapport.identity.v1 import identity_pb2 as rapport_dot_identity_dot_v1_dot_identity__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!rapport/identity/v1/factors.proto\x12\x13rapport.identity.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#rapport/annotations/v1/access.proto\x1a#rapport/annotations/v1/limits.proto\x1a*rapport/annotations/v1/personal_data.proto\x1a\"rapport/identity/v1/identity.proto\"\xc0\x02\n\x06\x46\x61\x63tor\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x34\n\x04kind\x18\x02 \x01(\x0e\x32 .rapport.identity.v1.Factor.KindB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x37\n\rlast_use_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"&\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x08\n\x04TOTP\x10\x01:T\xea\x41Q\n\x1fidentity.rapport.example/Factor\x12\x1dusers/{user}/factors/{factor}*\x07\x66\x61\x63tors2\x06\x66\x61\x63tor\"\xbc\x02\n\x06\x44\x65vice\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x1b\n\x05title\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x03\x82\xc9\x18\x04\x08\n\x10\x04\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x37\n\rlast_use_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12;\n\x11trust_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03:T\xea\x41Q\n\x1fidentity.rapport.example/Device\x12\x1dusers/{user}/devices/{device}*\x07\x64\x65vices2\x06\x64\x65vice\"J\n\x10\x42\x65ginTotpRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xe2\x41\x01\x02\xfa\x41\x1f\n\x1didentity.rapport.example/User\"\xa1\x01\n\x11\x42\x65ginTotpResponse\x12\x32\n\x04name\x18\x01 \x01(\tB$\xfa\x41!\n\x1fidentity.rapport.example/Factor\x12\x1a\n\x06secret\x18\x02 \x01(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\x12\x17\n\x03uri\x18\x03 \x01(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\x12#\n\x07qr_code\x18\x04 \x01(\tB\x12\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x04\x08\x80\x80\x04\"p\n\x12\x43onfirmTotpRequest\x12\x36\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xfa\x41!\n\x1fidentity.rapport.example/Factor\x12\"\n\x04\x63ode\x18\x02 \x01(\tB\x14\xe2\x41\x01\x02\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x14\"f\n\x13\x43onfirmTotpResponse\x12+\n\x06\x66\x61\x63tor\x18\x01 \x01(\x0b\x32\x1b.rapport.identity.v1.Factor\x12\"\n\x0erecovery_codes\x18\x02 \x03(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\"s\n\x12ListFactorsRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xe2\x41\x01\x02\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x82\x01\n\x13ListFactorsResponse\x12\x35\n\x07\x66\x61\x63tors\x18\x01 \x03(\x0b\x32\x1b.rapport.identity.v1.FactorB\x07\xd2\xc9\x18\x03\x10\xc8\x01\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x1b\n\x13recovery_codes_left\x18\x03 \x01(\x05\"M\n\x13\x44\x65leteFactorRequest\x12\x36\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xfa\x41!\n\x1fidentity.rapport.example/Factor\"U\n\x1bReplaceRecoveryCodesRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xe2\x41\x01\x02\xfa\x41\x1f\n\x1didentity.rapport.example/User\"B\n\x1cReplaceRecoveryCodesResponse\x12\"\n\x0erecovery_codes\x18\x01 \x03(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\"s\n\x12ListDevicesRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xe2\x41\x01\x02\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x13ListDevicesResponse\x12\x35\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x1b.rapport.identity.v1.DeviceB\x07\xd2\xc9\x18\x03\x10\xc8\x01\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x13\x44\x65leteDeviceRequest\x12\x36\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xfa\x41!\n\x1fidentity.rapport.example/Device\"\xd2\x01\n\x12ProveFactorRequest\x12\'\n\tchallenge\x18\x01 \x01(\tB\x14\xe2\x41\x01\x02\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x64\x12 \n\x04\x63ode\x18\x02 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x14H\x00\x12)\n\rrecovery_code\x18\x03 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x32H\x00\x12\x14\n\x0ctrust_device\x18\x04 \x01(\x08\x12\'\n\rdevice_secret\x18\x05 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x64\x42\x07\n\x05proof\"\x83\x01\n\x13ProveFactorResponse\x12-\n\x07session\x18\x01 \x01(\x0b\x32\x1c.rapport.identity.v1.Session\x12\x1a\n\x06secret\x18\x02 \x01(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\x12!\n\rdevice_secret\x18\x03 \x01(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\"\xbe\x01\n\x11ProveAgainRequest\x12,\n\x0esession_secret\x18\x01 \x01(\tB\x14\xe2\x41\x01\x02\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x64\x12%\n\x08password\x18\x02 \x01(\tB\x11\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x03\x08\x80\x01H\x00\x12 \n\x04\x63ode\x18\x03 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x14H\x00\x12)\n\rrecovery_code\x18\x04 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x32H\x00\x42\x07\n\x05proof\"_\n\x12ProveAgainResponse\x12-\n\x07session\x18\x01 \x01(\x0b\x32\x1c.rapport.identity.v1.Session\x12\x1a\n\x06secret\x18\x02 \x01(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\x32\xb2\n\n\x0e\x46\x61\x63torsService\x12\x9e\x01\n\tBeginTotp\x12%.rapport.identity.v1.BeginTotpRequest\x1a&.rapport.identity.v1.BeginTotpResponse\"B\xe2\xc7\x18\r\"\x06parent:\x03\x08\xac\x02\x82\xd3\xe4\x93\x02+\"&/v1/{parent=users/*}/factors:beginTotp:\x01*\x12\xa4\x01\n\x0b\x43onfirmTotp\x12\'.rapport.identity.v1.ConfirmTotpRequest\x1a(.rapport.identity.v1.ConfirmTotpResponse\"B\xe2\xc7\x18\x0b\"\x04name:\x03\x08\xac\x02\x82\xd3\xe4\x93\x02-\"(/v1/{name=users/*/factors/*}:confirmTotp:\x01*\x12\x92\x01\n\x0bListFactors\x12\'.rapport.identity.v1.ListFactorsRequest\x1a(.rapport.identity.v1.ListFactorsResponse\"0\xe2\xc7\x18\x08\"\x06parent\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{parent=users/*}/factors\x12\x85\x01\n\x0c\x44\x65leteFactor\x12(.rapport.identity.v1.DeleteFactorRequest\x1a\x16.google.protobuf.Empty\"3\xe2\xc7\x18\x0b\"\x04name:\x03\x08\xac\x02\x82\xd3\xe4\x93\x02\x1e*\x1c/v1/{name=users/*/factors/*}\x12\xc3\x01\n\x14ReplaceRecoveryCodes\x12\x30.rapport.identity.v1.ReplaceRecoveryCodesRequest\x1a\x31.rapport.identity.v1.ReplaceRecoveryCodesResponse\"F\xe2\xc7\x18\r\"\x06parent:\x03\x08\xac\x02\x82\xd3\xe4\x93\x02/\"*/v1/{parent=users/*}/recoveryCodes:replace:\x01*\x12\x92\x01\n\x0bListDevices\x12\'.rapport.identity.v1.ListDevicesRequest\x1a(.rapport.identity.v1.ListDevicesResponse\"0\xe2\xc7\x18\x08\"\x06parent\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{parent=users/*}/devices\x12\x80\x01\n\x0c\x44\x65leteDevice\x12(.rapport.identity.v1.DeleteDeviceRequest\x1a\x16.google.protobuf.Empty\".\xe2\xc7\x18\x06\"\x04name\x82\xd3\xe4\x93\x02\x1e*\x1c/v1/{name=users/*/devices/*}\x12o\n\x0bProveFactor\x12\'.rapport.identity.v1.ProveFactorRequest\x1a(.rapport.identity.v1.ProveFactorResponse\"\r\xe2\xc7\x18\t*\x07gateway\x12l\n\nProveAgain\x12&.rapport.identity.v1.ProveAgainRequest\x1a\'.rapport.identity.v1.ProveAgainResponse\"\r\xe2\xc7\x18\t*\x07gatewayb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!rapport/identity/v1/factors.proto\x12\x13rapport.identity.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#rapport/annotations/v1/access.proto\x1a#rapport/annotations/v1/limits.proto\x1a*rapport/annotations/v1/personal_data.proto\x1a\"rapport/identity/v1/identity.proto\"\x83\x03\n\x06\x46\x61\x63tor\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x34\n\x04kind\x18\x02 \x01(\x0e\x32 .rapport.identity.v1.Factor.KindB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x37\n\rlast_use_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1d\n\x05title\x18\x05 \x01(\tB\x0e\x82\xc9\x18\x04\x08\n\x10\x01\xd2\xc9\x18\x02\x08\x64\x12\x15\n\x07suspect\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x03\"3\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x08\n\x04TOTP\x10\x01\x12\x0b\n\x07PASSKEY\x10\x02:T\xea\x41Q\n\x1fidentity.rapport.example/Factor\x12\x1dusers/{user}/factors/{factor}*\x07\x66\x61\x63tors2\x06\x66\x61\x63tor\"\xbc\x02\n\x06\x44\x65vice\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x1b\n\x05title\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x03\x82\xc9\x18\x04\x08\n\x10\x04\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x37\n\rlast_use_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12;\n\x11trust_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03:T\xea\x41Q\n\x1fidentity.rapport.example/Device\x12\x1dusers/{user}/devices/{device}*\x07\x64\x65vices2\x06\x64\x65vice\"J\n\x10\x42\x65ginTotpRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xe2\x41\x01\x02\xfa\x41\x1f\n\x1didentity.rapport.example/User\"\xa1\x01\n\x11\x42\x65ginTotpResponse\x12\x32\n\x04name\x18\x01 \x01(\tB$\xfa\x41!\n\x1fidentity.rapport.example/Factor\x12\x1a\n\x06secret\x18\x02 \x01(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\x12\x17\n\x03uri\x18\x03 \x01(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\x12#\n\x07qr_code\x18\x04 \x01(\tB\x12\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x04\x08\x80\x80\x04\"p\n\x12\x43onfirmTotpRequest\x12\x36\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xfa\x41!\n\x1fidentity.rapport.example/Factor\x12\"\n\x04\x63ode\x18\x02 \x01(\tB\x14\xe2\x41\x01\x02\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x14\"f\n\x13\x43onfirmTotpResponse\x12+\n\x06\x66\x61\x63tor\x18\x01 \x01(\x0b\x32\x1b.rapport.identity.v1.Factor\x12\"\n\x0erecovery_codes\x18\x02 \x03(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\"M\n\x13\x42\x65ginPasskeyRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xe2\x41\x01\x02\xfa\x41\x1f\n\x1didentity.rapport.example/User\"9\n\x14\x42\x65ginPasskeyResponse\x12!\n\x07options\x18\x01 \x01(\tB\x10\x82\xc9\x18\x04\x08\x02\x10\x01\xd2\xc9\x18\x04\x08\x80\x80\x04\"\x96\x01\n\x11\x41\x64\x64PasskeyRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xe2\x41\x01\x02\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12*\n\ncredential\x18\x02 \x01(\tB\x16\xe2\x41\x01\x02\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x04\x08\x80\x80\x01\x12\x1d\n\x05title\x18\x03 \x01(\tB\x0e\x82\xc9\x18\x04\x08\n\x10\x01\xd2\xc9\x18\x02\x08\x64\"\x1b\n\x19\x42\x65ginPasskeySignInRequest\"j\n\x1a\x42\x65ginPasskeySignInResponse\x12L\n\x07options\x18\x01 \x01(\tB;\x8a\xc9\x18/the same for everybody, but for a random number\xd2\xc9\x18\x04\x08\x80\x80\x04\"H\n\x13UpdateFactorRequest\x12\x31\n\x06\x66\x61\x63tor\x18\x01 \x01(\x0b\x32\x1b.rapport.identity.v1.FactorB\x04\xe2\x41\x01\x02\"i\n\x16SignInByPasskeyRequest\x12*\n\ncredential\x18\x01 \x01(\tB\x16\xe2\x41\x01\x02\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x04\x08\x80\x80\x01\x12#\n\nuser_agent\x18\x02 \x01(\tB\x0f\x82\xc9\x18\x04\x08\n\x10\x04\xd2\xc9\x18\x03\x08\xe8\x07\"d\n\x17SignInByPasskeyResponse\x12-\n\x07session\x18\x01 \x01(\x0b\x32\x1c.rapport.identity.v1.Session\x12\x1a\n\x06secret\x18\x02 \x01(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\"s\n\x12ListFactorsRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xe2\x41\x01\x02\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x82\x01\n\x13ListFactorsResponse\x12\x35\n\x07\x66\x61\x63tors\x18\x01 \x03(\x0b\x32\x1b.rapport.identity.v1.FactorB\x07\xd2\xc9\x18\x03\x10\xc8\x01\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x1b\n\x13recovery_codes_left\x18\x03 \x01(\x05\"M\n\x13\x44\x65leteFactorRequest\x12\x36\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xfa\x41!\n\x1fidentity.rapport.example/Factor\"U\n\x1bReplaceRecoveryCodesRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xe2\x41\x01\x02\xfa\x41\x1f\n\x1didentity.rapport.example/User\"B\n\x1cReplaceRecoveryCodesResponse\x12\"\n\x0erecovery_codes\x18\x01 \x03(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\"s\n\x12ListDevicesRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB&\xe2\x41\x01\x02\xfa\x41\x1f\n\x1didentity.rapport.example/User\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x13ListDevicesResponse\x12\x35\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x1b.rapport.identity.v1.DeviceB\x07\xd2\xc9\x18\x03\x10\xc8\x01\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x13\x44\x65leteDeviceRequest\x12\x36\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xfa\x41!\n\x1fidentity.rapport.example/Device\"\xd2\x01\n\x12ProveFactorRequest\x12\'\n\tchallenge\x18\x01 \x01(\tB\x14\xe2\x41\x01\x02\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x64\x12 \n\x04\x63ode\x18\x02 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x14H\x00\x12)\n\rrecovery_code\x18\x03 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x32H\x00\x12\x14\n\x0ctrust_device\x18\x04 \x01(\x08\x12\'\n\rdevice_secret\x18\x05 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x64\x42\x07\n\x05proof\"\x83\x01\n\x13ProveFactorResponse\x12-\n\x07session\x18\x01 \x01(\x0b\x32\x1c.rapport.identity.v1.Session\x12\x1a\n\x06secret\x18\x02 \x01(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\x12!\n\rdevice_secret\x18\x03 \x01(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\"\xe5\x01\n\x11ProveAgainRequest\x12,\n\x0esession_secret\x18\x01 \x01(\tB\x14\xe2\x41\x01\x02\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x64\x12%\n\x08password\x18\x02 \x01(\tB\x11\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x03\x08\x80\x01H\x00\x12 \n\x04\x63ode\x18\x03 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x14H\x00\x12)\n\rrecovery_code\x18\x04 \x01(\tB\x10\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x02\x08\x32H\x00\x12%\n\x07passkey\x18\x05 \x01(\tB\x12\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x04\x08\x80\x80\x01H\x00\x42\x07\n\x05proof\"_\n\x12ProveAgainResponse\x12-\n\x07session\x18\x01 \x01(\x0b\x32\x1c.rapport.identity.v1.Session\x12\x1a\n\x06secret\x18\x02 \x01(\tB\n\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\x32\xb0\x10\n\x0e\x46\x61\x63torsService\x12\x9e\x01\n\tBeginTotp\x12%.rapport.identity.v1.BeginTotpRequest\x1a&.rapport.identity.v1.BeginTotpResponse\"B\xe2\xc7\x18\r\"\x06parent:\x03\x08\xac\x02\x82\xd3\xe4\x93\x02+\"&/v1/{parent=users/*}/factors:beginTotp:\x01*\x12\xa4\x01\n\x0b\x43onfirmTotp\x12\'.rapport.identity.v1.ConfirmTotpRequest\x1a(.rapport.identity.v1.ConfirmTotpResponse\"B\xe2\xc7\x18\x0b\"\x04name:\x03\x08\xac\x02\x82\xd3\xe4\x93\x02-\"(/v1/{name=users/*/factors/*}:confirmTotp:\x01*\x12\xaa\x01\n\x0c\x42\x65ginPasskey\x12(.rapport.identity.v1.BeginPasskeyRequest\x1a).rapport.identity.v1.BeginPasskeyResponse\"E\xe2\xc7\x18\r\"\x06parent:\x03\x08\xac\x02\x82\xd3\xe4\x93\x02.\")/v1/{parent=users/*}/factors:beginPasskey:\x01*\x12\x96\x01\n\nAddPasskey\x12&.rapport.identity.v1.AddPasskeyRequest\x1a\x1b.rapport.identity.v1.Factor\"C\xe2\xc7\x18\r\"\x06parent:\x03\x08\xac\x02\x82\xd3\xe4\x93\x02,\"\'/v1/{parent=users/*}/factors:addPasskey:\x01*\x12\x9a\x01\n\x12\x42\x65ginPasskeySignIn\x12..rapport.identity.v1.BeginPasskeySignInRequest\x1a/.rapport.identity.v1.BeginPasskeySignInResponse\"#\xe2\xc7\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x17\"\x12/v1/passkeys:begin:\x01*\x12\x9b\x01\n\x0cUpdateFactor\x12(.rapport.identity.v1.UpdateFactorRequest\x1a\x1b.rapport.identity.v1.Factor\"D\xe2\xc7\x18\r\"\x0b\x66\x61\x63tor.name\x82\xd3\xe4\x93\x02-2#/v1/{factor.name=users/*/factors/*}:\x06\x66\x61\x63tor\x12\x92\x01\n\x0bListFactors\x12\'.rapport.identity.v1.ListFactorsRequest\x1a(.rapport.identity.v1.ListFactorsResponse\"0\xe2\xc7\x18\x08\"\x06parent\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{parent=users/*}/factors\x12\x85\x01\n\x0c\x44\x65leteFactor\x12(.rapport.identity.v1.DeleteFactorRequest\x1a\x16.google.protobuf.Empty\"3\xe2\xc7\x18\x0b\"\x04name:\x03\x08\xac\x02\x82\xd3\xe4\x93\x02\x1e*\x1c/v1/{name=users/*/factors/*}\x12\xc3\x01\n\x14ReplaceRecoveryCodes\x12\x30.rapport.identity.v1.ReplaceRecoveryCodesRequest\x1a\x31.rapport.identity.v1.ReplaceRecoveryCodesResponse\"F\xe2\xc7\x18\r\"\x06parent:\x03\x08\xac\x02\x82\xd3\xe4\x93\x02/\"*/v1/{parent=users/*}/recoveryCodes:replace:\x01*\x12\x92\x01\n\x0bListDevices\x12\'.rapport.identity.v1.ListDevicesRequest\x1a(.rapport.identity.v1.ListDevicesResponse\"0\xe2\xc7\x18\x08\"\x06parent\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{parent=users/*}/devices\x12\x80\x01\n\x0c\x44\x65leteDevice\x12(.rapport.identity.v1.DeleteDeviceRequest\x1a\x16.google.protobuf.Empty\".\xe2\xc7\x18\x06\"\x04name\x82\xd3\xe4\x93\x02\x1e*\x1c/v1/{name=users/*/devices/*}\x12o\n\x0bProveFactor\x12\'.rapport.identity.v1.ProveFactorRequest\x1a(.rapport.identity.v1.ProveFactorResponse\"\r\xe2\xc7\x18\t*\x07gateway\x12{\n\x0fSignInByPasskey\x12+.rapport.identity.v1.SignInByPasskeyRequest\x1a,.rapport.identity.v1.SignInByPasskeyResponse\"\r\xe2\xc7\x18\t*\x07gateway\x12l\n\nProveAgain\x12&.rapport.identity.v1.ProveAgainRequest\x1a\'.rapport.identity.v1.ProveAgainResponse\"\r\xe2\xc7\x18\t*\x07gatewayb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FACTOR'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_FACTOR'].fields_by_name['last_use_time']._loaded_options = None
   _globals['_FACTOR'].fields_by_name['last_use_time']._serialized_options = b'\342A\001\003'
+  _globals['_FACTOR'].fields_by_name['title']._loaded_options = None
+  _globals['_FACTOR'].fields_by_name['title']._serialized_options = b'\202\311\030\004\010\n\020\001\322\311\030\002\010d'
+  _globals['_FACTOR'].fields_by_name['suspect']._loaded_options = None
+  _globals['_FACTOR'].fields_by_name['suspect']._serialized_options = b'\342A\001\003'
   _globals['_FACTOR']._loaded_options = None
   _globals['_FACTOR']._serialized_options = b'\352AQ\n\037identity.rapport.example/Factor\022\035users/{user}/factors/{factor}*\007factors2\006factor'
   _globals['_DEVICE'].fields_by_name['name']._loaded_options = None
@@ -78,6 +82,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONFIRMTOTPREQUEST'].fields_by_name['code']._serialized_options = b'\342A\001\002\202\311\030\006\010\t\020\0040\001\322\311\030\002\010\024'
   _globals['_CONFIRMTOTPRESPONSE'].fields_by_name['recovery_codes']._loaded_options = None
   _globals['_CONFIRMTOTPRESPONSE'].fields_by_name['recovery_codes']._serialized_options = b'\202\311\030\006\010\t\020\0040\001'
+  _globals['_BEGINPASSKEYREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_BEGINPASSKEYREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\037\n\035identity.rapport.example/User'
+  _globals['_BEGINPASSKEYRESPONSE'].fields_by_name['options']._loaded_options = None
+  _globals['_BEGINPASSKEYRESPONSE'].fields_by_name['options']._serialized_options = b'\202\311\030\004\010\002\020\001\322\311\030\004\010\200\200\004'
+  _globals['_ADDPASSKEYREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_ADDPASSKEYREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\037\n\035identity.rapport.example/User'
+  _globals['_ADDPASSKEYREQUEST'].fields_by_name['credential']._loaded_options = None
+  _globals['_ADDPASSKEYREQUEST'].fields_by_name['credential']._serialized_options = b'\342A\001\002\202\311\030\006\010\t\020\0040\001\322\311\030\004\010\200\200\001'
+  _globals['_ADDPASSKEYREQUEST'].fields_by_name['title']._loaded_options = None
+  _globals['_ADDPASSKEYREQUEST'].fields_by_name['title']._serialized_options = b'\202\311\030\004\010\n\020\001\322\311\030\002\010d'
+  _globals['_BEGINPASSKEYSIGNINRESPONSE'].fields_by_name['options']._loaded_options = None
+  _globals['_BEGINPASSKEYSIGNINRESPONSE'].fields_by_name['options']._serialized_options = b'\212\311\030/the same for everybody, but for a random number\322\311\030\004\010\200\200\004'
+  _globals['_UPDATEFACTORREQUEST'].fields_by_name['factor']._loaded_options = None
+  _globals['_UPDATEFACTORREQUEST'].fields_by_name['factor']._serialized_options = b'\342A\001\002'
+  _globals['_SIGNINBYPASSKEYREQUEST'].fields_by_name['credential']._loaded_options = None
+  _globals['_SIGNINBYPASSKEYREQUEST'].fields_by_name['credential']._serialized_options = b'\342A\001\002\202\311\030\006\010\t\020\0040\001\322\311\030\004\010\200\200\001'
+  _globals['_SIGNINBYPASSKEYREQUEST'].fields_by_name['user_agent']._loaded_options = None
+  _globals['_SIGNINBYPASSKEYREQUEST'].fields_by_name['user_agent']._serialized_options = b'\202\311\030\004\010\n\020\004\322\311\030\003\010\350\007'
+  _globals['_SIGNINBYPASSKEYRESPONSE'].fields_by_name['secret']._loaded_options = None
+  _globals['_SIGNINBYPASSKEYRESPONSE'].fields_by_name['secret']._serialized_options = b'\202\311\030\006\010\t\020\0040\001'
   _globals['_LISTFACTORSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTFACTORSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\037\n\035identity.rapport.example/User'
   _globals['_LISTFACTORSRESPONSE'].fields_by_name['factors']._loaded_options = None
@@ -114,12 +138,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROVEAGAINREQUEST'].fields_by_name['code']._serialized_options = b'\202\311\030\006\010\t\020\0040\001\322\311\030\002\010\024'
   _globals['_PROVEAGAINREQUEST'].fields_by_name['recovery_code']._loaded_options = None
   _globals['_PROVEAGAINREQUEST'].fields_by_name['recovery_code']._serialized_options = b'\202\311\030\006\010\t\020\0040\001\322\311\030\002\0102'
+  _globals['_PROVEAGAINREQUEST'].fields_by_name['passkey']._loaded_options = None
+  _globals['_PROVEAGAINREQUEST'].fields_by_name['passkey']._serialized_options = b'\202\311\030\006\010\t\020\0040\001\322\311\030\004\010\200\200\001'
   _globals['_PROVEAGAINRESPONSE'].fields_by_name['secret']._loaded_options = None
   _globals['_PROVEAGAINRESPONSE'].fields_by_name['secret']._serialized_options = b'\202\311\030\006\010\t\020\0040\001'
   _globals['_FACTORSSERVICE'].methods_by_name['BeginTotp']._loaded_options = None
   _globals['_FACTORSSERVICE'].methods_by_name['BeginTotp']._serialized_options = b'\342\307\030\r\"\006parent:\003\010\254\002\202\323\344\223\002+\"&/v1/{parent=users/*}/factors:beginTotp:\001*'
   _globals['_FACTORSSERVICE'].methods_by_name['ConfirmTotp']._loaded_options = None
   _globals['_FACTORSSERVICE'].methods_by_name['ConfirmTotp']._serialized_options = b'\342\307\030\013\"\004name:\003\010\254\002\202\323\344\223\002-\"(/v1/{name=users/*/factors/*}:confirmTotp:\001*'
+  _globals['_FACTORSSERVICE'].methods_by_name['BeginPasskey']._loaded_options = None
+  _globals['_FACTORSSERVICE'].methods_by_name['BeginPasskey']._serialized_options = b'\342\307\030\r\"\006parent:\003\010\254\002\202\323\344\223\002.\")/v1/{parent=users/*}/factors:beginPasskey:\001*'
+  _globals['_FACTORSSERVICE'].methods_by_name['AddPasskey']._loaded_options = None
+  _globals['_FACTORSSERVICE'].methods_by_name['AddPasskey']._serialized_options = b'\342\307\030\r\"\006parent:\003\010\254\002\202\323\344\223\002,\"\'/v1/{parent=users/*}/factors:addPasskey:\001*'
+  _globals['_FACTORSSERVICE'].methods_by_name['BeginPasskeySignIn']._loaded_options = None
+  _globals['_FACTORSSERVICE'].methods_by_name['BeginPasskeySignIn']._serialized_options = b'\342\307\030\002\010\001\202\323\344\223\002\027\"\022/v1/passkeys:begin:\001*'
+  _globals['_FACTORSSERVICE'].methods_by_name['UpdateFactor']._loaded_options = None
+  _globals['_FACTORSSERVICE'].methods_by_name['UpdateFactor']._serialized_options = b'\342\307\030\r\"\013factor.name\202\323\344\223\002-2#/v1/{factor.name=users/*/factors/*}:\006factor'
   _globals['_FACTORSSERVICE'].methods_by_name['ListFactors']._loaded_options = None
   _globals['_FACTORSSERVICE'].methods_by_name['ListFactors']._serialized_options = b'\342\307\030\010\"\006parent\202\323\344\223\002\036\022\034/v1/{parent=users/*}/factors'
   _globals['_FACTORSSERVICE'].methods_by_name['DeleteFactor']._loaded_options = None
@@ -132,46 +166,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FACTORSSERVICE'].methods_by_name['DeleteDevice']._serialized_options = b'\342\307\030\006\"\004name\202\323\344\223\002\036*\034/v1/{name=users/*/devices/*}'
   _globals['_FACTORSSERVICE'].methods_by_name['ProveFactor']._loaded_options = None
   _globals['_FACTORSSERVICE'].methods_by_name['ProveFactor']._serialized_options = b'\342\307\030\t*\007gateway'
+  _globals['_FACTORSSERVICE'].methods_by_name['SignInByPasskey']._loaded_options = None
+  _globals['_FACTORSSERVICE'].methods_by_name['SignInByPasskey']._serialized_options = b'\342\307\030\t*\007gateway'
   _globals['_FACTORSSERVICE'].methods_by_name['ProveAgain']._loaded_options = None
   _globals['_FACTORSSERVICE'].methods_by_name['ProveAgain']._serialized_options = b'\342\307\030\t*\007gateway'
   _globals['_FACTOR']._serialized_start=365
-  _globals['_FACTOR']._serialized_end=685
-  _globals['_FACTOR_KIND']._serialized_start=561
-  _globals['_FACTOR_KIND']._serialized_end=599
-  _globals['_DEVICE']._serialized_start=688
-  _globals['_DEVICE']._serialized_end=1004
-  _globals['_BEGINTOTPREQUEST']._serialized_start=1006
-  _globals['_BEGINTOTPREQUEST']._serialized_end=1080
-  _globals['_BEGINTOTPRESPONSE']._serialized_start=1083
-  _globals['_BEGINTOTPRESPONSE']._serialized_end=1244
-  _globals['_CONFIRMTOTPREQUEST']._serialized_start=1246
-  _globals['_CONFIRMTOTPREQUEST']._serialized_end=1358
-  _globals['_CONFIRMTOTPRESPONSE']._serialized_start=1360
-  _globals['_CONFIRMTOTPRESPONSE']._serialized_end=1462
-  _globals['_LISTFACTORSREQUEST']._serialized_start=1464
-  _globals['_LISTFACTORSREQUEST']._serialized_end=1579
-  _globals['_LISTFACTORSRESPONSE']._serialized_start=1582
-  _globals['_LISTFACTORSRESPONSE']._serialized_end=1712
-  _globals['_DELETEFACTORREQUEST']._serialized_start=1714
-  _globals['_DELETEFACTORREQUEST']._serialized_end=1791
-  _globals['_REPLACERECOVERYCODESREQUEST']._serialized_start=1793
-  _globals['_REPLACERECOVERYCODESREQUEST']._serialized_end=1878
-  _globals['_REPLACERECOVERYCODESRESPONSE']._serialized_start=1880
-  _globals['_REPLACERECOVERYCODESRESPONSE']._serialized_end=1946
-  _globals['_LISTDEVICESREQUEST']._serialized_start=1948
-  _globals['_LISTDEVICESREQUEST']._serialized_end=2063
-  _globals['_LISTDEVICESRESPONSE']._serialized_start=2065
-  _globals['_LISTDEVICESRESPONSE']._serialized_end=2166
-  _globals['_DELETEDEVICEREQUEST']._serialized_start=2168
-  _globals['_DELETEDEVICEREQUEST']._serialized_end=2245
-  _globals['_PROVEFACTORREQUEST']._serialized_start=2248
-  _globals['_PROVEFACTORREQUEST']._serialized_end=2458
-  _globals['_PROVEFACTORRESPONSE']._serialized_start=2461
-  _globals['_PROVEFACTORRESPONSE']._serialized_end=2592
-  _globals['_PROVEAGAINREQUEST']._serialized_start=2595
-  _globals['_PROVEAGAINREQUEST']._serialized_end=2785
-  _globals['_PROVEAGAINRESPONSE']._serialized_start=2787
-  _globals['_PROVEAGAINRESPONSE']._serialized_end=2882
-  _globals['_FACTORSSERVICE']._serialized_start=2885
-  _globals['_FACTORSSERVICE']._serialized_end=4215
+  _globals['_FACTOR']._serialized_end=752
+  _globals['_FACTOR_KIND']._serialized_start=615
+  _globals['_FACTOR_KIND']._serialized_end=666
+  _globals['_DEVICE']._serialized_start=755
+  _globals['_DEVICE']._serialized_end=1071
+  _globals['_BEGINTOTPREQUEST']._serialized_start=1073
+  _globals['_BEGINTOTPREQUEST']._serialized_end=1147
+  _globals['_BEGINTOTPRESPONSE']._serialized_start=1150
+  _globals['_BEGINTOTPRESPONSE']._serialized_end=1311
+  _globals['_CONFIRMTOTPREQUEST']._serialized_start=1313
+  _globals['_CONFIRMTOTPREQUEST']._serialized_end=1425
+  _globals['_CONFIRMTOTPRESPONSE']._serialized_start=1427
+  _globals['_CONFIRMTOTPRESPONSE']._serialized_end=1529
+  _globals['_BEGINPASSKEYREQUEST']._serialized_start=1531
+  _globals['_BEGINPASSKEYREQUEST']._serialized_end=1608
+  _globals['_BEGINPASSKEYRESPONSE']._serialized_start=1610
+  _globals['_BEGINPASSKEYRESPONSE']._serialized_end=1667
+  _globals['_ADDPASSKEYREQUEST']._serialized_start=1670
+  _globals['_ADDPASSKEYREQUEST']._serialized_end=1820
+  _globals['_BEGINPASSKEYSIGNINREQUEST']._serialized_start=1822
+  _globals['_BEGINPASSKEYSIGNINREQUEST']._serialized_end=1849
+  _globals['_BEGINPASSKEYSIGNINRESPONSE']._serialized_start=1851
+  _globals['_BEGINPASSKEYSIGNINRESPONSE']._serialized_end=1957
+  _globals['_UPDATEFACTORREQUEST']._serialized_start=1959
+  _globals['_UPDATEFACTORREQUEST']._serialized_end=2031
+  _globals['_SIGNINBYPASSKEYREQUEST']._serialized_start=2033
+  _globals['_SIGNINBYPASSKEYREQUEST']._serialized_end=2138
+  _globals['_SIGNINBYPASSKEYRESPONSE']._serialized_start=2140
+  _globals['_SIGNINBYPASSKEYRESPONSE']._serialized_end=2240
+  _globals['_LISTFACTORSREQUEST']._serialized_start=2242
+  _globals['_LISTFACTORSREQUEST']._serialized_end=2357
+  _globals['_LISTFACTORSRESPONSE']._serialized_start=2360
+  _globals['_LISTFACTORSRESPONSE']._serialized_end=2490
+  _globals['_DELETEFACTORREQUEST']._serialized_start=2492
+  _globals['_DELETEFACTORREQUEST']._serialized_end=2569
+  _globals['_REPLACERECOVERYCODESREQUEST']._serialized_start=2571
+  _globals['_REPLACERECOVERYCODESREQUEST']._serialized_end=2656
+  _globals['_REPLACERECOVERYCODESRESPONSE']._serialized_start=2658
+  _globals['_REPLACERECOVERYCODESRESPONSE']._serialized_end=2724
+  _globals['_LISTDEVICESREQUEST']._serialized_start=2726
+  _globals['_LISTDEVICESREQUEST']._serialized_end=2841
+  _globals['_LISTDEVICESRESPONSE']._serialized_start=2843
+  _globals['_LISTDEVICESRESPONSE']._serialized_end=2944
+  _globals['_DELETEDEVICEREQUEST']._serialized_start=2946
+  _globals['_DELETEDEVICEREQUEST']._serialized_end=3023
+  _globals['_PROVEFACTORREQUEST']._serialized_start=3026
+  _globals['_PROVEFACTORREQUEST']._serialized_end=3236
+  _globals['_PROVEFACTORRESPONSE']._serialized_start=3239
+  _globals['_PROVEFACTORRESPONSE']._serialized_end=3370
+  _globals['_PROVEAGAINREQUEST']._serialized_start=3373
+  _globals['_PROVEAGAINREQUEST']._serialized_end=3602
+  _globals['_PROVEAGAINRESPONSE']._serialized_start=3604
+  _globals['_PROVEAGAINRESPONSE']._serialized_end=3699
+  _globals['_FACTORSSERVICE']._serialized_start=3702
+  _globals['_FACTORSSERVICE']._serialized_end=5798
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,26 @@ class FactorsServiceStub:
                 request_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.ConfirmTotpRequest.SerializeToString,
                 response_deserializer=rapport_dot_identity_dot_v1_dot_factors__pb2.ConfirmTotpResponse.FromString,
                 _registered_method=True)
+        self.BeginPasskey = channel.unary_unary(
+                '/rapport.identity.v1.FactorsService/BeginPasskey',
+                request_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.BeginPasskeyRequest.SerializeToString,
+                response_deserializer=rapport_dot_identity_dot_v1_dot_factors__pb2.BeginPasskeyResponse.FromString,
+                _registered_method=True)
+        self.AddPasskey = channel.unary_unary(
+                '/rapport.identity.v1.FactorsService/AddPasskey',
+                request_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.AddPasskeyRequest.SerializeToString,
+                response_deserializer=rapport_dot_identity_dot_v1_dot_factors__pb2.Factor.FromString,
+                _registered_method=True)
+        self.BeginPasskeySignIn = channel.unary_unary(
+                '/rapport.identity.v1.FactorsService/BeginPasskeySignIn',
+                request_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.BeginPasskeySignInRequest.SerializeToString,
+                response_deserializer=rapport_dot_identity_dot_v1_dot_factors__pb2.BeginPasskeySignInResponse.FromString,
+                _registered_method=True)
+        self.UpdateFactor = channel.unary_unary(
+                '/rapport.identity.v1.FactorsService/UpdateFactor',
+                request_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.UpdateFactorRequest.SerializeToString,
+                response_deserializer=rapport_dot_identity_dot_v1_dot_factors__pb2.Factor.FromString,
+                _registered_method=True)
         self.ListFactors = channel.unary_unary(
                 '/rapport.identity.v1.FactorsService/ListFactors',
                 request_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.ListFactorsRequest.SerializeToString,
@@ -75,6 +95,11 @@ class FactorsServiceStub:
                 request_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.ProveFactorRequest.SerializeToString,
                 response_deserializer=rapport_dot_identity_dot_v1_dot_factors__pb2.ProveFactorResponse.FromString,
                 _registered_method=True)
+        self.SignInByPasskey = channel.unary_unary(
+                '/rapport.identity.v1.FactorsService/SignInByPasskey',
+                request_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.SignInByPasskeyRequest.SerializeToString,
+                response_deserializer=rapport_dot_identity_dot_v1_dot_factors__pb2.SignInByPasskeyResponse.FromString,
+                _registered_method=True)
         self.ProveAgain = channel.unary_unary(
                 '/rapport.identity.v1.FactorsService/ProveAgain',
                 request_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.ProveAgainRequest.SerializeToString,
@@ -101,6 +126,36 @@ class FactorsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BeginPasskey(self, request, context):
+        """Begins to add a passkey (WebAuthn, level 3): the answer is for navigator.credentials.create(). Refuses with
+        QUOTA_EXCEEDED where there are ten.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddPasskey(self, request, context):
+        """Adds the passkey that the browser made, within five minutes. From now on it signs in without a password. Refuses with
+        PASSKEY_REFUSED, QUOTA_EXCEEDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginPasskeySignIn(self, request, context):
+        """Says what a browser needs to sign in by a passkey: the answer is for navigator.credentials.get().
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateFactor(self, request, context):
+        """Gives a passkey another title. Refuses with FACTOR_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListFactors(self, request, context):
         """Lists what a user proves themself with besides the password, oldest first.
         """
@@ -109,8 +164,8 @@ class FactorsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteFactor(self, request, context):
-        """Removes one. With the last of them go the recovery codes and what devices were trusted with. Refuses with
-        FACTOR_NOT_FOUND.
+        """Removes one. With the app go the recovery codes and what devices were trusted with. Refuses with FACTOR_NOT_FOUND,
+        LAST_WAY_IN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,9 +200,18 @@ class FactorsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SignInByPasskey(self, request, context):
+        """Signs in by a passkey, without a password: it is something that one has, and was unlocked by what one knows or is.
+        Refuses with PASSKEY_REFUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ProveAgain(self, request, context):
         """Has who is signed in prove again that it is them: their session is a fresh one then, under another secret. Who has a
-        second factor proves that. Refuses with SESSION_ENDED, FACTOR_NEEDED, CODE_WRONG, SIGN_IN_FAILED, QUOTA_EXCEEDED.
+        second factor proves that. Refuses with SESSION_ENDED, FACTOR_NEEDED, CODE_WRONG, SIGN_IN_FAILED, PASSKEY_REFUSED,
+        QUOTA_EXCEEDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,6 +229,26 @@ def add_FactorsServiceServicer_to_server(servicer, server):
                     servicer.ConfirmTotp,
                     request_deserializer=rapport_dot_identity_dot_v1_dot_factors__pb2.ConfirmTotpRequest.FromString,
                     response_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.ConfirmTotpResponse.SerializeToString,
+            ),
+            'BeginPasskey': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginPasskey,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_factors__pb2.BeginPasskeyRequest.FromString,
+                    response_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.BeginPasskeyResponse.SerializeToString,
+            ),
+            'AddPasskey': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddPasskey,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_factors__pb2.AddPasskeyRequest.FromString,
+                    response_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.Factor.SerializeToString,
+            ),
+            'BeginPasskeySignIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginPasskeySignIn,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_factors__pb2.BeginPasskeySignInRequest.FromString,
+                    response_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.BeginPasskeySignInResponse.SerializeToString,
+            ),
+            'UpdateFactor': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateFactor,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_factors__pb2.UpdateFactorRequest.FromString,
+                    response_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.Factor.SerializeToString,
             ),
             'ListFactors': grpc.unary_unary_rpc_method_handler(
                     servicer.ListFactors,
@@ -195,6 +279,11 @@ def add_FactorsServiceServicer_to_server(servicer, server):
                     servicer.ProveFactor,
                     request_deserializer=rapport_dot_identity_dot_v1_dot_factors__pb2.ProveFactorRequest.FromString,
                     response_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.ProveFactorResponse.SerializeToString,
+            ),
+            'SignInByPasskey': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignInByPasskey,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_factors__pb2.SignInByPasskeyRequest.FromString,
+                    response_serializer=rapport_dot_identity_dot_v1_dot_factors__pb2.SignInByPasskeyResponse.SerializeToString,
             ),
             'ProveAgain': grpc.unary_unary_rpc_method_handler(
                     servicer.ProveAgain,
@@ -256,6 +345,114 @@ class FactorsService:
             '/rapport.identity.v1.FactorsService/ConfirmTotp',
             rapport_dot_identity_dot_v1_dot_factors__pb2.ConfirmTotpRequest.SerializeToString,
             rapport_dot_identity_dot_v1_dot_factors__pb2.ConfirmTotpResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginPasskey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.FactorsService/BeginPasskey',
+            rapport_dot_identity_dot_v1_dot_factors__pb2.BeginPasskeyRequest.SerializeToString,
+            rapport_dot_identity_dot_v1_dot_factors__pb2.BeginPasskeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddPasskey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.FactorsService/AddPasskey',
+            rapport_dot_identity_dot_v1_dot_factors__pb2.AddPasskeyRequest.SerializeToString,
+            rapport_dot_identity_dot_v1_dot_factors__pb2.Factor.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginPasskeySignIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.FactorsService/BeginPasskeySignIn',
+            rapport_dot_identity_dot_v1_dot_factors__pb2.BeginPasskeySignInRequest.SerializeToString,
+            rapport_dot_identity_dot_v1_dot_factors__pb2.BeginPasskeySignInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateFactor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.FactorsService/UpdateFactor',
+            rapport_dot_identity_dot_v1_dot_factors__pb2.UpdateFactorRequest.SerializeToString,
+            rapport_dot_identity_dot_v1_dot_factors__pb2.Factor.FromString,
             options,
             channel_credentials,
             insecure,
@@ -418,6 +615,33 @@ class FactorsService:
             '/rapport.identity.v1.FactorsService/ProveFactor',
             rapport_dot_identity_dot_v1_dot_factors__pb2.ProveFactorRequest.SerializeToString,
             rapport_dot_identity_dot_v1_dot_factors__pb2.ProveFactorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignInByPasskey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.FactorsService/SignInByPasskey',
+            rapport_dot_identity_dot_v1_dot_factors__pb2.SignInByPasskeyRequest.SerializeToString,
+            rapport_dot_identity_dot_v1_dot_factors__pb2.SignInByPasskeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -23,11 +23,23 @@ class FactorsServiceStub:
     """Adds the app, by a code that it shows. The answer holds the recovery codes, which are told this once. From now on a
     sign-in asks for a code. Refuses with FACTOR_NOT_FOUND, CODE_WRONG, QUOTA_EXCEEDED.
     """
+    BeginPasskey: _aio.UnaryUnaryMultiCallable[_factors_pb2.BeginPasskeyRequest, _factors_pb2.BeginPasskeyResponse]
+    """Begins to add a passkey (WebAuthn, level 3): the answer is for navigator.credentials.create(). Refuses with
+    QUOTA_EXCEEDED where there are ten.
+    """
+    AddPasskey: _aio.UnaryUnaryMultiCallable[_factors_pb2.AddPasskeyRequest, _factors_pb2.Factor]
+    """Adds the passkey that the browser made, within five minutes. From now on it signs in without a password. Refuses with
+    PASSKEY_REFUSED, QUOTA_EXCEEDED.
+    """
+    BeginPasskeySignIn: _aio.UnaryUnaryMultiCallable[_factors_pb2.BeginPasskeySignInRequest, _factors_pb2.BeginPasskeySignInResponse]
+    """Says what a browser needs to sign in by a passkey: the answer is for navigator.credentials.get()."""
+    UpdateFactor: _aio.UnaryUnaryMultiCallable[_factors_pb2.UpdateFactorRequest, _factors_pb2.Factor]
+    """Gives a passkey another title. Refuses with FACTOR_NOT_FOUND."""
     ListFactors: _aio.UnaryUnaryMultiCallable[_factors_pb2.ListFactorsRequest, _factors_pb2.ListFactorsResponse]
     """Lists what a user proves themself with besides the password, oldest first."""
     DeleteFactor: _aio.UnaryUnaryMultiCallable[_factors_pb2.DeleteFactorRequest, _empty_pb2.Empty]
-    """Removes one. With the last of them go the recovery codes and what devices were trusted with. Refuses with
-    FACTOR_NOT_FOUND.
+    """Removes one. With the app go the recovery codes and what devices were trusted with. Refuses with FACTOR_NOT_FOUND,
+    LAST_WAY_IN.
     """
     ReplaceRecoveryCodes: _aio.UnaryUnaryMultiCallable[_factors_pb2.ReplaceRecoveryCodesRequest, _factors_pb2.ReplaceRecoveryCodesResponse]
     """Makes ten new recovery codes, which are told this once; those before hold no more. Refuses with FACTOR_NOT_FOUND where
@@ -39,9 +51,14 @@ class FactorsServiceStub:
     """Forgets a device: the next sign-in there asks for the second factor. Refuses with DEVICE_NOT_FOUND."""
     ProveFactor: _aio.UnaryUnaryMultiCallable[_factors_pb2.ProveFactorRequest, _factors_pb2.ProveFactorResponse]
     """Ends a sign-in that CreateSession began. Refuses with CHALLENGE_ENDED, CODE_WRONG, QUOTA_EXCEEDED."""
+    SignInByPasskey: _aio.UnaryUnaryMultiCallable[_factors_pb2.SignInByPasskeyRequest, _factors_pb2.SignInByPasskeyResponse]
+    """Signs in by a passkey, without a password: it is something that one has, and was unlocked by what one knows or is.
+    Refuses with PASSKEY_REFUSED.
+    """
     ProveAgain: _aio.UnaryUnaryMultiCallable[_factors_pb2.ProveAgainRequest, _factors_pb2.ProveAgainResponse]
     """Has who is signed in prove again that it is them: their session is a fresh one then, under another secret. Who has a
-    second factor proves that. Refuses with SESSION_ENDED, FACTOR_NEEDED, CODE_WRONG, SIGN_IN_FAILED, QUOTA_EXCEEDED.
+    second factor proves that. Refuses with SESSION_ENDED, FACTOR_NEEDED, CODE_WRONG, SIGN_IN_FAILED, PASSKEY_REFUSED,
+    QUOTA_EXCEEDED.
     """
 
 class FactorsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -66,6 +83,42 @@ class FactorsServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def BeginPasskey(
+        self,
+        request: _factors_pb2.BeginPasskeyRequest,
+        context: _aio.ServicerContext[_factors_pb2.BeginPasskeyRequest, _abc.Awaitable[_factors_pb2.BeginPasskeyResponse]],
+    ) -> _abc.Awaitable[_factors_pb2.BeginPasskeyResponse]:
+        """Begins to add a passkey (WebAuthn, level 3): the answer is for navigator.credentials.create(). Refuses with
+        QUOTA_EXCEEDED where there are ten.
+        """
+
+    @_abc_1.abstractmethod
+    def AddPasskey(
+        self,
+        request: _factors_pb2.AddPasskeyRequest,
+        context: _aio.ServicerContext[_factors_pb2.AddPasskeyRequest, _abc.Awaitable[_factors_pb2.Factor]],
+    ) -> _abc.Awaitable[_factors_pb2.Factor]:
+        """Adds the passkey that the browser made, within five minutes. From now on it signs in without a password. Refuses with
+        PASSKEY_REFUSED, QUOTA_EXCEEDED.
+        """
+
+    @_abc_1.abstractmethod
+    def BeginPasskeySignIn(
+        self,
+        request: _factors_pb2.BeginPasskeySignInRequest,
+        context: _aio.ServicerContext[_factors_pb2.BeginPasskeySignInRequest, _abc.Awaitable[_factors_pb2.BeginPasskeySignInResponse]],
+    ) -> _abc.Awaitable[_factors_pb2.BeginPasskeySignInResponse]:
+        """Says what a browser needs to sign in by a passkey: the answer is for navigator.credentials.get()."""
+
+    @_abc_1.abstractmethod
+    def UpdateFactor(
+        self,
+        request: _factors_pb2.UpdateFactorRequest,
+        context: _aio.ServicerContext[_factors_pb2.UpdateFactorRequest, _abc.Awaitable[_factors_pb2.Factor]],
+    ) -> _abc.Awaitable[_factors_pb2.Factor]:
+        """Gives a passkey another title. Refuses with FACTOR_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
     def ListFactors(
         self,
         request: _factors_pb2.ListFactorsRequest,
@@ -79,8 +132,8 @@ class FactorsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _factors_pb2.DeleteFactorRequest,
         context: _aio.ServicerContext[_factors_pb2.DeleteFactorRequest, _abc.Awaitable[_empty_pb2.Empty]],
     ) -> _abc.Awaitable[_empty_pb2.Empty]:
-        """Removes one. With the last of them go the recovery codes and what devices were trusted with. Refuses with
-        FACTOR_NOT_FOUND.
+        """Removes one. With the app go the recovery codes and what devices were trusted with. Refuses with FACTOR_NOT_FOUND,
+        LAST_WAY_IN.
         """
 
     @_abc_1.abstractmethod
@@ -118,13 +171,24 @@ class FactorsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Ends a sign-in that CreateSession began. Refuses with CHALLENGE_ENDED, CODE_WRONG, QUOTA_EXCEEDED."""
 
     @_abc_1.abstractmethod
+    def SignInByPasskey(
+        self,
+        request: _factors_pb2.SignInByPasskeyRequest,
+        context: _aio.ServicerContext[_factors_pb2.SignInByPasskeyRequest, _abc.Awaitable[_factors_pb2.SignInByPasskeyResponse]],
+    ) -> _abc.Awaitable[_factors_pb2.SignInByPasskeyResponse]:
+        """Signs in by a passkey, without a password: it is something that one has, and was unlocked by what one knows or is.
+        Refuses with PASSKEY_REFUSED.
+        """
+
+    @_abc_1.abstractmethod
     def ProveAgain(
         self,
         request: _factors_pb2.ProveAgainRequest,
         context: _aio.ServicerContext[_factors_pb2.ProveAgainRequest, _abc.Awaitable[_factors_pb2.ProveAgainResponse]],
     ) -> _abc.Awaitable[_factors_pb2.ProveAgainResponse]:
         """Has who is signed in prove again that it is them: their session is a fresh one then, under another secret. Who has a
-        second factor proves that. Refuses with SESSION_ENDED, FACTOR_NEEDED, CODE_WRONG, SIGN_IN_FAILED, QUOTA_EXCEEDED.
+        second factor proves that. Refuses with SESSION_ENDED, FACTOR_NEEDED, CODE_WRONG, SIGN_IN_FAILED, PASSKEY_REFUSED,
+        QUOTA_EXCEEDED.
         """
 
 def add_FactorsServiceServicer_to_server(servicer: FactorsServiceServicer, server: _aio.Server) -> None: ...
