@@ -10,6 +10,7 @@ from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.time import Clock
 from services.identity import deletions, models
+from services.identity.blocklists import Mounted
 from services.identity.ceremonies import Ceremonies
 from services.identity.challenges import forget_challenges
 from services.identity.email_changes import forget_email_changes
@@ -38,6 +39,8 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
         lanes=settings.password_lanes,
         at_once=settings.hashing_at_once,
         waiting=settings.hashing_waiting,
+        shortest=settings.password_shortest,
+        breached=Mounted(settings.breached_passwords),
     )
     pages = Pages(settings.page_key.value.encode())
     signer = Signer(settings.signing_key.value, settings.id_token_key.value, issuer=settings.issuer)

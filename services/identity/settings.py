@@ -22,6 +22,10 @@ class Settings(ServiceSettings):
     password_memory_kib: int = 19_456
     password_passes: int = 2
     password_lanes: int = 1
+    # Characters, at the least: what NIST SP 800-63B-4 asks of a password that is the only factor. 8 is its least beside
+    # a second factor, which no store can demand of all. Who has a shorter one keeps it.
+    password_shortest: int = 15
+    breached_passwords: str = ""  # a file that services.identity.blocklists wrote; a new one is heeded at once
     # Passwords hashed at once, each with the memory above, and how many more may wait for their turn.
     hashing_at_once: int = 2
     hashing_waiting: int = 32

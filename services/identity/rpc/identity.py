@@ -27,7 +27,6 @@ from services.identity import (
     deletions,
     devices,
     email_changes,
-    passwords,
     photos,
     recoveries,
     registrations,
@@ -79,7 +78,7 @@ class Identity(IdentityServiceServicer):
         async with self.sessions() as session:
             link = await registrations.waiting(session, request.token, now=self.clock())
         name, photo = request.display_name.strip(), photos.read(request.photo) if request.photo else None
-        passwords.check(request.password, email=link.email, display_name=name)
+        self.passwords.check(request.password, email=link.email, display_name=name)
         hashed = await self.passwords.hash(request.password)
         async with self.sessions.begin() as session:
             user = await registrations.complete(
@@ -93,7 +92,7 @@ class Identity(IdentityServiceServicer):
     async def CompleteRecovery(self, request: pb.CompleteRecoveryRequest, context: Context) -> Empty:
         async with self.sessions() as session:
             user = await recoveries.waiting(session, request.token, now=self.clock())
-        passwords.check(request.password, email=user.email, display_name=user.display_name)
+        self.passwords.check(request.password, email=user.email, display_name=user.display_name)
         hashed = await self.passwords.hash(request.password)
         async with self.sessions.begin() as session:
             await recoveries.complete(
@@ -105,7 +104,7 @@ class Identity(IdentityServiceServicer):
         who, here = parse("users/{user}", request.name), caller().session
         async with self.sessions() as session:
             user = await users.get(session, who)
-        passwords.check(request.password, email=user.email, display_name=user.display_name)
+        self.passwords.check(request.password, email=user.email, display_name=user.display_name)
         hashed = await self.passwords.hash(request.password)
         async with self.sessions.begin() as session:
             user = await users.hold_active(session, who)
@@ -129,7 +128,7 @@ class Identity(IdentityServiceServicer):
 
     async def CreateUser(self, request: pb.CreateUserRequest, context: Context) -> pb.User:
         email, profile = addresses.exact(request.user.email), profile_of(request.user, users.FIELDS)
-        passwords.check(request.password, email=email, display_name=request.user.display_name)
+        self.passwords.check(request.password, email=email, display_name=request.user.display_name)
         hashed = await self.passwords.hash(request.password)
         async with once(self.sessions, request, now=self.clock()) as call:
             if call.is_repeat:

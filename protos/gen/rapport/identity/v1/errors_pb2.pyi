@@ -26,7 +26,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     LINK_INVALID: _ErrorReason.ValueType  # 1
     """Ask for a new link: this one was used, has ended, or was never ours."""
     PASSWORD_WEAK: _ErrorReason.ValueType  # 2
-    """Choose a password of at least 8 characters that is on no list of the common ones."""
+    """Choose a password of at least 15 characters that is on no list of those that others know."""
     EMAIL_TAKEN: _ErrorReason.ValueType  # 3
     """Sign in instead, or use another address."""
     EMAIL_MALFORMED: _ErrorReason.ValueType  # 4
@@ -67,7 +67,7 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 LINK_INVALID: ErrorReason.ValueType  # 1
 """Ask for a new link: this one was used, has ended, or was never ours."""
 PASSWORD_WEAK: ErrorReason.ValueType  # 2
-"""Choose a password of at least 8 characters that is on no list of the common ones."""
+"""Choose a password of at least 15 characters that is on no list of those that others know."""
 EMAIL_TAKEN: ErrorReason.ValueType  # 3
 """Sign in instead, or use another address."""
 EMAIL_MALFORMED: ErrorReason.ValueType  # 4

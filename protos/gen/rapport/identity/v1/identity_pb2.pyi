@@ -332,7 +332,7 @@ class CompleteRegistrationRequest(_message.Message):
     token: _builtins.str
     """From the link; good once, for 24 hours."""
     password: _builtins.str
-    """8 to 128 characters; any are allowed (NIST SP 800-63B-4)."""
+    """15 to 128 characters, unless the store says otherwise; any are allowed (NIST SP 800-63B-4)."""
     display_name: _builtins.str
     photo: _builtins.bytes
     """JPEG, PNG or WebP."""
@@ -383,7 +383,7 @@ class CompleteRecoveryRequest(_message.Message):
     token: _builtins.str
     """From the link; good once, for 10 minutes."""
     password: _builtins.str
-    """8 to 128 characters; any are allowed (NIST SP 800-63B-4)."""
+    """15 to 128 characters, unless the store says otherwise; any are allowed (NIST SP 800-63B-4)."""
     def __init__(
         self,
         *,
@@ -406,7 +406,7 @@ class ChangePasswordRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     password: _builtins.str
-    """8 to 128 characters; any are allowed (NIST SP 800-63B-4)."""
+    """15 to 128 characters, unless the store says otherwise; any are allowed (NIST SP 800-63B-4)."""
     def __init__(
         self,
         *,
