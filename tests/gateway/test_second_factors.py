@@ -10,6 +10,7 @@ import pytest
 
 from tests.gateway.conftest import problem
 from tests.gateway.test_oauth import Browser, made, told
+from tests.identity.authenticator import Authenticator
 from tests.store import PASSWORD, Registered, Store
 
 pytestmark = pytest.mark.xdist_group("store")
@@ -103,9 +104,29 @@ async def test_a_session_is_proven_again_under_another_cookie(browser: Browser, 
     problem(await browser.go("GET", "/session"), 401, "SESSION_ENDED")
 
 
+async def test_a_passkey_signs_in_and_proves_again(store: Store, browser: Browser) -> None:
+    ada = store.register("ada")
+    device = Authenticator(origin=store.plan.urls["store"], party="localhost")
+    async with store.http(**store.bearer(ada.user)) as http:
+        begun = (await http.post(f"/v1/{ada.user}/factors:beginPasskey", json={})).json()
+        made = {"credential": device.create(begun["options"]), "title": "My phone"}
+        (await http.post(f"/v1/{ada.user}/factors:addPasskey", json=made)).raise_for_status()
+
+    async def signed() -> str:
+        return device.get((await browser.go("POST", "/v1/passkeys:begin", json={})).json()["options"])
+
+    done = await browser.go("POST", "/session/passkey", json={"credential": await signed()})
+    assert (done.status_code, done.json()["user"]) == (200, ada.user)
+    before = browser.cookies[SESSION]
+    again = await browser.go("POST", "/session/proof", json={"passkey": await signed()})
+    assert (again.status_code, again.json(), browser.cookies[SESSION] != before) == (200, done.json(), True)
+    device.origin = "http://localhost:1"
+    problem(await browser.go("POST", "/session/passkey", json={"credential": await signed()}), 401, "PASSKEY_REFUSED")
+
+
 async def test_no_other_site_goes_on_with_a_sign_in(browser: Browser, eve: Careful) -> None:
     asked = {"challenge": await challenge(browser, eve), "code": eve.code()}
-    for path in ("/session/factor", "/session/proof"):
+    for path in ("/session/factor", "/session/passkey", "/session/proof"):
         problem(await browser.go("POST", path, "cross-site", json=asked), 403, "ORIGIN_REFUSED")
 
 
