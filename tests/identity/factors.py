@@ -53,7 +53,7 @@ class Owner:
 
     def code(self, steps: int = 0) -> str:
         """What the app shows now, or so many steps of time from now."""
-        return pyotp.TOTP(self.secret).at(self.identity.clock(), steps)
+        return pyotp.TOTP(self.secret).at(self.identity.clock(), counter_offset=steps)
 
     def wrong(self) -> str:
         """A code that the app shows at no time near."""

@@ -349,7 +349,7 @@ async def add_factor(story: Story) -> Told:
     waits = {"challenge": asked.body["secondFactor"]["challenge"]}
     used = await stranger.call("POST", "/session/factor", waits | {"code": app.at(now)})
     assert used.reason == "CODE_WRONG", f"a code worked twice: {used.body}"
-    done(await story.customer.call("POST", "/session/factor", waits | {"code": app.at(now, 1)}))
+    done(await story.customer.call("POST", "/session/factor", waits | {"code": app.at(now, counter_offset=1)}))
     assert (await story.customer.get("/session"))["user"] == user
     codes = added["recoveryCodes"]
     proven = await story.customer.post("/session/proof", {"recoveryCode": codes[0]})

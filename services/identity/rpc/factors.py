@@ -59,7 +59,7 @@ class Factors(FactorsServiceServicer):
         async with self.sessions.begin() as session:
             begun, secret = await totp.begin(session, who, sealer=self.sealer, now=self.clock())
             owner = await users.get(session, who)
-        uri = pyotp.TOTP(secret).provisioning_uri(owner.email, self.asks.store)
+        uri = pyotp.TOTP(secret).provisioning_uri(name=owner.email, issuer_name=self.asks.store)
         return pb.BeginTotpResponse(name=begun.name, secret=secret, uri=uri, qr_code=picture(uri))
 
     async def ConfirmTotp(self, request: pb.ConfirmTotpRequest, context: Context) -> pb.ConfirmTotpResponse:
