@@ -127,7 +127,7 @@ class Browser:
 
 def reader(codec: Codec, message: type[M]) -> Read[M]:
     """What makes such a message of a body of JSON."""
-    encode = codec.encoder(message.DESCRIPTOR)
+    encode = codec.encoder(message.DESCRIPTOR)  # type: ignore[arg-type]  # protobuf has two classes of one thing
     return lambda body: message.FromString(encode(body or b"{}"))
 
 

@@ -15,7 +15,7 @@ refused by what we ship. SHA-1 serves to find things here, not to hide them, and
 
 import hashlib
 import math
-import mmap
+import os
 import struct
 import sys
 from collections.abc import Iterable, Iterator
@@ -36,23 +36,27 @@ class Malformed(Exception):  # noqa: N818 - says what the file is
 
 
 class Blocklist:
-    """One file, mapped and not read: replicas on one machine share its pages."""
+    """One file, of which as many bytes are read as a password has bits. Were it mapped, who cuts it short would end the
+    process."""
 
     def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            try:
-                self.bits = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-                kind, self.each, self.all, self.many = HEAD.unpack_from(self.bits)
-            except (ValueError, struct.error):  # it is empty, or shorter than a head
-                raise Malformed from None
+        self.file = path.open("rb", buffering=0)
+        head = os.pread(self.file.fileno(), HEAD.size, 0)
+        if len(head) != HEAD.size:
+            raise Malformed
+        kind, self.each, self.all, self.many = HEAD.unpack(head)
         whole = HEAD.size + (self.all + 7) // 8
-        if kind != KIND or not 0 < self.each <= MOST_BITS or not self.all or len(self.bits) != whole:
+        if kind != KIND or not 0 < self.each <= MOST_BITS or not self.all or path.stat().st_size != whole:
             raise Malformed
 
     def __contains__(self, password: str) -> bool:
-        return all(
-            self.bits[HEAD.size + (bit >> 3)] >> (bit & 7) & 1 for bit in bits_of(sha1(password), self.each, self.all)
-        )
+        return all(self.has(bit) for bit in bits_of(sha1(password), self.each, self.all))
+
+    def has(self, bit: int) -> int:
+        found = os.pread(self.file.fileno(), 1, HEAD.size + (bit >> 3))
+        if not found:
+            raise Malformed
+        return found[0] >> (bit & 7) & 1
 
 
 class Mounted:
@@ -77,7 +81,11 @@ class Mounted:
             self.look(self.path)
         except (OSError, Malformed):
             log.error("blocklist_unreadable")  # the one before holds on
-        return self.present is not None and password in self.present
+        try:
+            return self.present is not None and password in self.present
+        except (OSError, Malformed):  # it was cut short where it is
+            log.error("blocklist_unreadable")
+            return False
 
     def look(self, path: Path) -> None:
         found = path.stat()

@@ -37,7 +37,7 @@ async def count(session: AsyncSession, token: str, *, now: datetime) -> Challeng
     """Take the next try, or refuse because there is none. To be committed before the try is looked at."""
     waits = (Challenge.token_hash == opaque.hash_of(token)) & (Challenge.expire_time > now)
     tried = update(Challenge).where(waits, Challenge.tries < TRIES).values(tries=Challenge.tries + 1)
-    found = await session.scalar(tried.returning(Challenge))
+    found: Challenge | None = await session.scalar(tried.returning(Challenge))
     if found is None:
         raise ended()
     return found

@@ -57,7 +57,7 @@ async def add(
         title=title,
         create_time=now,
     )
-    passkey = await session.scalar(added.on_conflict_do_nothing().returning(Passkey))
+    passkey: Passkey | None = await session.scalar(added.on_conflict_do_nothing().returning(Passkey))
     if passkey is None:  # it is known already, as theirs or as another's
         raise ceremonies.refused()
     await publish(session, CredentialAdded(user=owner.name, kind=events.PASSKEY, event_time=timestamp(now)))

@@ -5,7 +5,7 @@ python -m tests.identity.listed      writes it anew
 
 from pathlib import Path
 
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
+from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped]
 
 from services import identity
 from services.identity.blocklists import built, of_passwords

@@ -87,12 +87,20 @@ async def test_an_operators_own_list_is_heeded_and_another_one_in_its_place_at_o
         await create(identity, BREACHED)
         with refused("PASSWORD_WEAK"):
             await create(identity, "another long password of theirs", "b@example.org")
-        mounted.write_bytes(b"half a file")
+        (tmp_path / "half").write_bytes(mounted.read_bytes()[:40])
+        (tmp_path / "half").replace(mounted)
         with refused("PASSWORD_WEAK"):  # the one before holds on
             await create(identity, "another long password of theirs", "b@example.org")
         mounted.unlink()
         with refused("PASSWORD_WEAK"):
             await create(identity, "another long password of theirs", "b@example.org")
+
+
+def test_a_file_that_is_cut_short_where_it_is_ends_no_process(tmp_path: Path) -> None:
+    mounted = Mounted(f"{write(tmp_path / 'list', *(f'known {number}' for number in range(5_000)))}")
+    assert "known 7" in mounted
+    (tmp_path / "list").write_bytes(b"")
+    assert "known 7" not in mounted
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 20, b"x" * 64, HEAD.pack(b"rapport\x01", 3, 64, 1), None])
@@ -111,7 +119,8 @@ def test_a_list_of_hashes_is_as_good_as_one_of_passwords(tmp_path: Path) -> None
     known = ["first of theirs", "second of theirs"]
     digests = [f"{sha1(one).hex().upper()}:{number}" for number, one in enumerate(known)]
     source.write_text("\n".join(digests) + "\n")
-    command = [sys.executable, "-P", "-m", "services.identity.blocklists", "--sha1", "0.000001", source, target]
+    program = [sys.executable, "-P", "-m", "services.identity.blocklists"]
+    command = [*program, "--sha1", "0.000001", f"{source}", f"{target}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
     assert done.stdout.startswith("2 passwords, ")
     assert target.read_bytes() == built(of_digests(digests), 2, 1e-6) == write(tmp_path / "same", *known).read_bytes()

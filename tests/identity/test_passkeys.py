@@ -92,6 +92,7 @@ async def test_a_password_goes_on_working_beside_it(ada: Owner) -> None:
 async def test_a_passkey_is_enough_where_there_is_an_app_as_well(ada: Owner) -> None:
     device = Authenticator()
     await add(ada, device)
+    ada.identity.clock.advance(timedelta(seconds=1))
     await ada.add()
     assert (await sign_in(ada, device)).session.acr == "mfa"
     assert [one.kind for one in (await ada.factors()).factors] == [pb.Factor.PASSKEY, pb.Factor.TOTP]

@@ -12,8 +12,8 @@ down_revision = "0005"
 
 def upgrade() -> None:
     for table in ("session", "authorization"):
-        ways = sa.Column("amr", postgresql.ARRAY(sa.Text()), nullable=False, server_default="{pwd}")
-        op.add_column(table, ways)
+        words = postgresql.ARRAY(sa.Text())
+        op.add_column(table, sa.Column("amr", words, nullable=False, server_default="{pwd}"))
     op.create_table(
         "totp",
         sa.Column("id", sa.Uuid(), nullable=False),
