@@ -1,8 +1,10 @@
 """The second step of signing in, and passkeys, as people meet them; with a device that Chromium makes up."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -14,6 +16,7 @@ from playwright.async_api import Browser as Chromium
 from playwright.async_api import expect
 
 from chassis.time import TestClock
+from deploy.local.commands.clock import advance
 from deploy.local.plan import Plan
 from tests.browser.test_looks import check, program, themed
 from tests.browser.window import Window, window
@@ -114,6 +117,7 @@ async def test_an_app_is_added_and_asked_for(chromium: Chromium, plan: Plan, the
         await expect(card.get_by_text("not asked until")).to_be_visible()
         await check(at, "factor-account", theme)
         await sign_out(at)
+        await asyncio.to_thread(advance, plan, timedelta(minutes=6))  # since the code was proven
         await type_password(at, who)  # here nobody is asked any more
         await card.wait_for()
         await card.get_by_role("button", name="Remove").click()  # what is sensitive asks all the same
