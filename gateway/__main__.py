@@ -9,9 +9,10 @@ from google.protobuf.descriptor import Descriptor, FileDescriptor
 from rapport.annotations.v1.event_pb2 import event as event_option
 from rapport.commerce.v1 import commerce_pb2
 from rapport.commerce.v1 import events_pb2 as commerce_events
-from rapport.identity.v1 import audit_pb2, device_codes_pb2, identity_pb2, oauth_pb2, proofs_pb2
+from rapport.identity.v1 import audit_pb2, device_codes_pb2, factors_pb2, identity_pb2, oauth_pb2, proofs_pb2
 from rapport.identity.v1 import events_pb2 as identity_events
 from rapport.identity.v1.device_codes_pb2_grpc import DeviceCodeServiceStub
+from rapport.identity.v1.factors_pb2_grpc import FactorsServiceStub
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 from rapport.identity.v1.proofs_pb2_grpc import ProofServiceStub
@@ -47,6 +48,7 @@ EVENTS = (commerce_events, identity_events, loyalty_events, privacy_events, supp
 CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
     "identity": (
         identity_pb2.DESCRIPTOR,
+        factors_pb2.DESCRIPTOR,
         oauth_pb2.DESCRIPTOR,
         audit_pb2.DESCRIPTOR,
         proofs_pb2.DESCRIPTOR,
@@ -82,8 +84,8 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
         sessions = Sessions(identity, ProofServiceStub(channels["identity"]), clock, revoked, settings.origin)
         backends = [Backend(CONTRACTS[name], channels[name]) for name in CONTRACTS]
         carried = list(ways(backends, sessions, codec, settings.patience_seconds))
-        visitors = Visitors(settings.proxies)
-        browser = Browser(identity, sessions, visitors, codec)
+        visitors, factors = Visitors(settings.proxies), FactorsServiceStub(channels["identity"])
+        browser = Browser(identity, factors, sessions, visitors, codec)
         facts = Facts(line, sessions, codec, events(), heartbeat=settings.heartbeat_seconds)
         pages = Pages(
             SupportServiceStub(channels["support"]),
@@ -93,13 +95,18 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
             store=settings.store,
             mailbox=settings.mailbox_url,
         )
-        oauth = OAuth(OAuthServiceStub(channels["identity"]), identity, sessions, visitors, pages, settings.origin)
+        oauth = OAuth(
+            OAuthServiceStub(channels["identity"]), identity, factors, sessions, visitors, pages, settings.origin
+        )
         oauth.typed = DeviceCodes(oauth, DeviceCodeServiceStub(channels["identity"]))
         endpoints = [
             *((way.rule.verb, way.rule.template.text, way.answer) for way in carried),
             ("POST", "/session", browser.sign_in),
             ("GET", "/session", browser.show),
             ("DELETE", "/session", browser.sign_out),
+            ("POST", "/session/factor", browser.prove_factor),
+            ("POST", "/session/passkey", browser.sign_in_by_passkey),
+            ("POST", "/session/proof", browser.prove_again),
             ("GET", "/events", facts.serve),
             *oauth.endpoints(),
             *oauth.typed.endpoints(),

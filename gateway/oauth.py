@@ -1,7 +1,7 @@
 """The HTTP face of the OAuth 2.1 and OpenID Connect provider. Identity decides; here are the addresses, the pages that
 people sign in and consent on, without scripts, and what the protocol says of headers.
 
-GET, POST /oauth/authorize    POST /oauth/sign-in    POST /oauth/consent    the browser's way
+GET, POST /oauth/authorize    POST /oauth/sign-in, /oauth/second-factor, /oauth/consent    the browser's way
 GET, POST /oauth/end-session    POST /oauth/sign-out    the browser's way out
 POST /oauth/token, /oauth/par, /oauth/device_authorization, /oauth/introspect, /oauth/revoke    what clients call
 GET, POST /oauth/userinfo    what they call with a person's token
@@ -13,12 +13,14 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
+from math import ceil
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import grpc
 import orjson
-from rapport.identity.v1 import identity_pb2, oauth_pb2
+from rapport.identity.v1 import factors_pb2, identity_pb2, oauth_pb2
+from rapport.identity.v1.factors_pb2_grpc import FactorsServiceStub
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 
@@ -27,7 +29,7 @@ from gateway.device_codes import DeviceCodes, is_typed
 from gateway.http import Handler, Headers, Request, Response, pairs
 from gateway.pages import HEADERS, POLICY, Pages
 from gateway.refusals import OriginRefused
-from gateway.sessions import CLEARED, LINKED, Sessions, cookies
+from gateway.sessions import CLEARED, LINKED, Sessions, cookies, device_cookie, device_of
 from gateway.visitors import Visitors, remembered
 
 FORM_COOKIE = "__Host-rapport-form"
@@ -58,7 +60,7 @@ SCOPES = {
     "privacy": "See and change your privacy choices",
 }
 CLAIMS = [
-    *("sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "nonce", "sid", "at_hash"),
+    *("sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "sid", "at_hash"),
     *("name", "updated_at", "email", "email_verified", "address"),
 ]
 # What a sign-in comes to that did not work: the status of its page, and what that says.
@@ -79,19 +81,21 @@ class OAuth:
         self,
         oauth: OAuthServiceStub,
         identity: IdentityServiceStub,
+        factors: FactorsServiceStub,
         sessions: Sessions,
         visitors: Visitors,
         pages: Pages,
         issuer: str,
     ) -> None:
-        self.oauth, self.identity, self.sessions, self.visitors = oauth, identity, sessions, visitors
-        self.pages, self.issuer = pages, issuer
+        self.oauth, self.identity, self.factors, self.sessions = oauth, identity, factors, sessions
+        self.visitors, self.pages, self.issuer = visitors, pages, issuer
         self.typed: DeviceCodes  # where people type the codes of devices
 
     def endpoints(self) -> Iterator[tuple[str, str, Handler]]:
         yield "GET", "/oauth/authorize", self.authorize
         yield "POST", "/oauth/authorize", self.authorize
         yield "POST", "/oauth/sign-in", self.sign_in
+        yield "POST", "/oauth/second-factor", self.second_factor
         yield "POST", "/oauth/consent", self.consent
         yield "GET", "/oauth/end-session", self.end_session
         yield "POST", "/oauth/end-session", self.end_session
@@ -146,7 +150,12 @@ class OAuth:
 
     async def sign_in(self, request: Request, _: Captured) -> Response:
         fields, asked, since = await self.ours(request)
-        said = identity_pb2.CreateSessionRequest(email=fields.get("email", ""), password=fields.get("password", ""))
+        said = identity_pb2.CreateSessionRequest(
+            email=fields.get("email", ""),
+            password=fields.get("password", ""),
+            device_secret=device_of(request),
+            ask_always=wants_it_recent(asked),
+        )
         self.visitors.describe(said, request)
         try:
             made = await self.identity.CreateSession(said)
@@ -157,9 +166,45 @@ class OAuth:
             shown = {"client": fields.get("client", ""), "email": said.email, "wrong": wrong}
             to = fields.get("to", "")
             return self.form(request, "oauth_sign_in.html", asked, since, shown, status=status, to=to)
+        if made.HasField("second_factor"):
+            shown = {"client": fields.get("client", ""), "challenge": made.second_factor.challenge}
+            response = self.form(request, "oauth_second_factor.html", asked, since, shown, to=fields.get("to", ""))
+            response.headers += remembered(made.browser_secret)
+            return response
         response = await self.go_on(request, asked, made.secret, since=since)
         response.headers += [*cookies(made.secret), *remembered(made.browser_secret)]
         return response
+
+    async def second_factor(self, request: Request, _: Captured) -> Response:
+        """Go on with a sign-in that waits for a code, of the app or from paper."""
+        fields, asked, since = await self.ours(request)
+        said = factors_pb2.ProveFactorRequest(
+            challenge=fields.get("challenge", ""),
+            trust_device="trust" in fields,
+            device_secret=device_of(request),
+            **proof_of(fields.get("code", "")),
+        )
+        try:
+            made = await self.factors.ProveFactor(said)
+        except grpc.aio.AioRpcError as error:
+            return self.not_proven(request, error, fields, asked, since)
+        response = await self.go_on(request, asked, made.secret, since=since)
+        response.headers += [*cookies(made.secret), *device_cookie(made.device_secret)]
+        return response
+
+    def not_proven(
+        self, request: Request, error: grpc.aio.AioRpcError, fields: Mapping[str, str], asked: Fields, since: datetime
+    ) -> Response:
+        told, shown = refused(error), {"client": fields.get("client", "")}
+        if told.reason == "CHALLENGE_ENDED":
+            shown |= {"email": "", "ended": "1"}
+            return self.form(request, "oauth_sign_in.html", asked, since, shown, status=401, to=fields.get("to", ""))
+        if told.reason not in ("CODE_WRONG", "INVALID_FIELD", "QUOTA_EXCEEDED"):
+            return self.failed(error)
+        wait = ceil(told.retry_after.total_seconds() / 60) if told.retry_after else 0
+        shown |= {"challenge": fields.get("challenge", ""), "wrong": "1", "wait": str(wait) if wait else ""}
+        status, to = 429 if wait else 401, fields.get("to", "")
+        return self.form(request, "oauth_second_factor.html", asked, since, shown, status=status, to=to)
 
     async def consent(self, request: Request, _: Captured) -> Response:
         fields, asked, since = await self.ours(request)
@@ -318,11 +363,11 @@ class OAuth:
             "code_challenge_methods_supported": ["S256"],
             "prompt_values_supported": ["none", "login", "consent", "select_account"],
             "claims_supported": CLAIMS,
+            "acr_values_supported": ["pwd", "mfa"],
             "claims_parameter_supported": True,
             "request_parameter_supported": False,
             "request_uri_parameter_supported": False,
             "authorization_response_iss_parameter_supported": True,
-            "acr_values_supported": ["pwd"],
             "claim_types_supported": ["normal"],
             "display_values_supported": ["page"],
             "ui_locales_supported": ["en"],
@@ -354,6 +399,18 @@ def proving(endpoint: str, *ways: str) -> Mapping[str, Sequence[str]]:
 def gone_on(uri: str) -> Response:
     # 303, so that what was posted to us goes nowhere else (RFC 9700, 4.12).
     return Response(status=303, headers=[(b"location", uri.encode()), (b"cache-control", b"no-store"), NO_REFERRER])
+
+
+def wants_it_recent(asked: Fields) -> bool:
+    """Whether the program wants to know that it is them, now: a device that is trusted does not tell."""
+    said = dict(asked)
+    return "max_age" in said or not {"login", "select_account"}.isdisjoint(said.get("prompt", "").split())
+
+
+def proof_of(typed: str) -> dict[str, str]:
+    """Six digits are of the app, anything else is from paper."""
+    bare = "".join(typed.split())
+    return {"code": bare} if bare.isdigit() and len(bare) == 6 else {"recovery_code": typed[:50]}
 
 
 def parameters(fields: Fields) -> list[oauth_pb2.Parameter]:

@@ -11,7 +11,8 @@ from typing import Any
 from google.api.field_behavior_pb2 import REQUIRED
 from google.protobuf.descriptor import Descriptor
 from rapport.annotations.v1.access_pb2 import access as access_option
-from rapport.identity.v1.identity_pb2 import CreateSessionRequest
+from rapport.identity.v1.factors_pb2 import ProveAgainRequest, ProveFactorRequest, SignInByPasskeyRequest
+from rapport.identity.v1.identity_pb2 import CreateSessionRequest, SecondFactor
 
 from gateway.binding import behavior, body_of, is_text, maskable
 from gateway.contracts import PLATFORM, comment, reasons
@@ -28,7 +29,7 @@ PEOPLE: list[dict[str, list[str]]] = [{"session": []}, {"bearer": []}]
 def document(rules: Iterable[Rule], server: str) -> dict[str, Any]:
     """The whole description, in the order of paths."""
     rules, schemas = list(rules), Schemas()
-    paths: dict[str, dict[str, Any]] = {"/events": {"get": events()}, "/session": session(schemas)}
+    paths: dict[str, dict[str, Any]] = {"/events": {"get": events()}} | session(schemas)
     for rule in sorted(rules, key=lambda one: (one.template.text, one.verb)):
         paths.setdefault(path_of(rule), {})[rule.verb.lower()] = operation(rule, schemas)
     schemas.named |= {PROBLEM: problem(), PERSON: person()}
@@ -190,20 +191,51 @@ def access(rule: Rule) -> dict[str, Any]:
 # What is no method of a service --------------------------------------------------------------------------------------
 
 
-def session(schemas: Schemas) -> dict[str, Any]:
+def session(schemas: Schemas) -> dict[str, dict[str, Any]]:
     shown = {"description": "Who is signed in.", "content": {JSON: {"schema": reference(PERSON)}}}
-    asked = schemas.object_of(CreateSessionRequest.DESCRIPTOR, without={"user_agent"})
+    waits = {"description": "What is missing: go on with it.", "content": {JSON: {"schema": second_factor(schemas)}}}
     client = header("X-Rapport-Client", "Any text: it proves that a script of our own page calls.") | {"required": True}
     anybody: dict[str, Any] = {"security": [{}], "x-access": {"public": True}}
+    person: dict[str, Any] = {"security": [{"session": []}], "x-access": {"signedIn": True}}
+
+    def posted(message: Descriptor, *without: str) -> dict[str, Any]:
+        schema = schemas.object_of(message, without=set(without))
+        return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
+
+    signs_in = "Signs in, and sets the cookie; 202 where a second factor is missing. Refused: SIGN_IN_FAILED"
+    goes_on = "Goes on with a sign-in. Refused: CHALLENGE_ENDED, CODE_WRONG, QUOTA_EXCEEDED"
+    passes = "Signs in by a passkey, and sets the cookie. Refused: PASSKEY_REFUSED"
+    proves = "Has who is signed in prove again that it is them. Refused: FACTOR_NEEDED, CODE_WRONG, SIGN_IN_FAILED"
     return {
-        "get": by_hand("showSession", "Tells who is signed in", {"200": shown})
-        | {"security": [{"session": []}], "x-access": {"signedIn": True}},
-        "post": by_hand("signIn", "Signs in, and sets the cookie. Refused: SIGN_IN_FAILED", {"200": shown}, client)
-        | {"requestBody": {"required": True, "content": {JSON: {"schema": asked}}}}
-        | anybody,
-        "delete": by_hand("signOut", "Signs out, and clears the cookie", {"204": {"description": "Done."}}, client)
-        | anybody,
+        "/session": {
+            "get": by_hand("showSession", "Tells who is signed in", {"200": shown}) | person,
+            "post": by_hand("signIn", signs_in, {"200": shown, "202": waits}, client)
+            | posted(CreateSessionRequest.DESCRIPTOR, "user_agent", "device_secret")
+            | anybody,
+            "delete": by_hand("signOut", "Signs out, and clears the cookie", {"204": {"description": "Done."}}, client)
+            | anybody,
+        },
+        "/session/factor": {
+            "post": by_hand("proveFactor", goes_on, {"200": shown}, client)
+            | posted(ProveFactorRequest.DESCRIPTOR, "device_secret")
+            | anybody
+        },
+        "/session/passkey": {
+            "post": by_hand("signInByPasskey", passes, {"200": shown}, client)
+            | posted(SignInByPasskeyRequest.DESCRIPTOR, "user_agent")
+            | anybody
+        },
+        "/session/proof": {
+            "post": by_hand("proveAgain", proves, {"200": shown}, client)
+            | posted(ProveAgainRequest.DESCRIPTOR, "session_secret")
+            | person
+        },
     }
+
+
+def second_factor(schemas: Schemas) -> Schema:
+    missing = schemas.of(SecondFactor.DESCRIPTOR)
+    return {"type": "object", "properties": {"secondFactor": missing}, "required": ["secondFactor"]}
 
 
 def events() -> dict[str, Any]:

@@ -41,6 +41,14 @@ def cookies(secret: str, lasts: int = MONTH) -> Headers:
 
 
 CLEARED = cookies("", 0)
+DEVICE = "__Host-rapport-device"  # by which a browser is known that has proven a second factor
+HALF_A_YEAR = 180 * 24 * 3600
+
+
+def device_cookie(secret: str) -> Headers:
+    return [(b"set-cookie", SET.format(DEVICE, secret, HALF_A_YEAR, "Strict").encode())]
+
+
 SECRET = re.compile(r"[\w-]{16,100}", re.ASCII)
 SHOWN = re.compile(r"[\x20-\x7e]{1,8192}")  # what gRPC carries in its metadata
 MARGIN = timedelta(seconds=10)  # a token is renewed before a service could find it ended
@@ -158,6 +166,12 @@ class Sessions:
 
 def key_of(secret: str) -> bytes:
     return sha256(secret.encode()).digest()
+
+
+def device_of(request: Request) -> str:
+    """The secret that this browser is known by; "" where it is not, or shows something else."""
+    secret = request.cookie(DEVICE)
+    return secret if SECRET.fullmatch(secret) else ""
 
 
 def fit(proof: str) -> str:

@@ -77,7 +77,12 @@ def settings(cls: type[S], folder: Path, *, name: str, database: str, **others: 
 
 def identity_keys(signing_key: str) -> dict[str, Secret]:
     """What identity signs with: this, and what all tests share, because finding the primes takes a while."""
-    return {"signing_key": Secret(signing_key), "id_token_key": Secret(rsa_key()), "oauth_key": Secret("6f" * 32)}
+    return {
+        "signing_key": Secret(signing_key),
+        "id_token_key": Secret(rsa_key()),
+        "oauth_key": Secret("6f" * 32),
+        "factor_key": Secret("fa" * 32),
+    }
 
 
 rsa_key = cache(id_token_key)

@@ -35,6 +35,7 @@ def for_service(plan: Plan, service: str, instance: str) -> dict[str, str]:
             told["RAPPORT_SIGNING_KEY_FILE"] = str(state.secret("signing-key", signing_key))
             told["RAPPORT_ID_TOKEN_KEY_FILE"] = str(state.secret("id-token-key", id_token_key))
             told["RAPPORT_OAUTH_KEY_FILE"] = str(state.secret("oauth-key", hex_key))
+            told["RAPPORT_FACTOR_KEY_FILE"] = str(state.secret("factor-key", hex_key))
         case "loyalty":
             told["RAPPORT_PUBLIC_URL"] = plan.origin
             told["RAPPORT_BONUS_KEY_FILE"] = str(state.secret("bonus-key", hex_key))

@@ -1,8 +1,17 @@
 """The identity service's process."""
 
-from rapport.identity.v1 import audit_pb2, device_codes_pb2, events_pb2, identity_pb2, oauth_pb2, proofs_pb2
+from rapport.identity.v1 import (
+    audit_pb2,
+    device_codes_pb2,
+    events_pb2,
+    factors_pb2,
+    identity_pb2,
+    oauth_pb2,
+    proofs_pb2,
+)
 from rapport.identity.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from rapport.identity.v1.device_codes_pb2_grpc import add_DeviceCodeServiceServicer_to_server
+from rapport.identity.v1.factors_pb2_grpc import add_FactorsServiceServicer_to_server
 from rapport.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
 from rapport.identity.v1.oauth_pb2_grpc import add_OAuthServiceServicer_to_server
 from rapport.identity.v1.proofs_pb2_grpc import add_ProofServiceServicer_to_server
@@ -14,24 +23,33 @@ from chassis.time import Clock
 from services.identity import deletions, models
 from services.identity.attempts import Marks, forget_attempts
 from services.identity.audit import chain_audit_entries, forget_audit_entries
+from services.identity.blocklists import Mounted
+from services.identity.ceremonies import Ceremonies
+from services.identity.challenges import forget_challenges
 from services.identity.email_changes import forget_email_changes
+from services.identity.guesses import forget_guesses
+from services.identity.known_devices import forget_devices
 from services.identity.oauth.authorizations import forget_authorizations
 from services.identity.oauth.backchannel import telling
 from services.identity.oauth.codes import Codes
 from services.identity.oauth.device_codes import forget_device_codes
 from services.identity.oauth.once import forget_spent
 from services.identity.oauth.pushed import forget_pushed_requests
+from services.identity.passkeys import forget_spent_challenges
 from services.identity.passwords import Passwords
 from services.identity.recoveries import forget_recoveries
 from services.identity.registrations import forget_registrations
 from services.identity.rpc.audit import Audit
 from services.identity.rpc.device_codes import DeviceCodes
+from services.identity.rpc.factors import Factors
 from services.identity.rpc.identity import Identity
 from services.identity.rpc.oauth import OAuth
 from services.identity.rpc.proofs import Proofs
+from services.identity.sealing import Sealer
 from services.identity.sessions import forget_sessions
 from services.identity.settings import Settings
 from services.identity.tokens import Signer
+from services.identity.totp import forget_begun_totp
 
 
 def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
@@ -41,17 +59,22 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
         lanes=settings.password_lanes,
         at_once=settings.hashing_at_once,
         waiting=settings.hashing_waiting,
+        shortest=settings.password_shortest,
+        breached=Mounted(settings.breached_passwords),
     )
     pages = Pages(settings.page_key.value.encode())
     signer = Signer(settings.signing_key.value, settings.id_token_key.value, issuer=settings.issuer)
     codes = Codes(settings.oauth_key.value)
     marks, public_url = Marks(codes.keys[0]), settings.public_url.rstrip("/")
+    sealer, asks = Sealer(settings.factor_key.value), Ceremonies(settings.factor_key.value, public_url)
     identity = Identity(sessions, clock, pages, passwords, signer, marks, public_url)
+    factors = Factors(sessions, clock, pages, passwords, sealer, asks, public_url)
     return Service(
         name="identity",
         package="rapport.identity.v1",
         contracts=[
             identity_pb2.DESCRIPTOR,
+            factors_pb2.DESCRIPTOR,
             oauth_pb2.DESCRIPTOR,
             audit_pb2.DESCRIPTOR,
             proofs_pb2.DESCRIPTOR,
@@ -60,6 +83,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
         ],
         servicers=[
             (add_IdentityServiceServicer_to_server, identity),
+            (add_FactorsServiceServicer_to_server, factors),
             (add_OAuthServiceServicer_to_server, OAuth(sessions, clock, pages, signer, codes)),
             (add_AuditServiceServicer_to_server, Audit(sessions, pages)),
             (add_ProofServiceServicer_to_server, Proofs(sessions, clock, signer)),
@@ -78,6 +102,11 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             forget_pushed_requests,
             forget_device_codes,
             telling(signer),
+            forget_challenges,
+            forget_guesses,
+            forget_devices,
+            forget_begun_totp,
+            forget_spent_challenges,
         ],
         sessions=sessions,
         metadata=models.Base.metadata,

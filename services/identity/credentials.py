@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.time import timestamp
 from services.identity import mails, sessions
 from services.identity.facts import state
-from services.identity.models import Credential, EmailChange, Recovery, User
+from services.identity.models import Challenge, Credential, Device, EmailChange, Guess, Recovery, Totp, User
 from services.identity.oauth import authorizations
 
 
@@ -24,11 +24,12 @@ async def change(
     but: str = "",
 ) -> None:
     """Have a user, who is held, prove themself with another password, and end all that hung on the one before: sessions
-    (`but` one, by its name), what clients may do, and the links that wait."""
+    (`but` one, by its name), what clients may do, the trust in devices, and what waits for a link or a code."""
     credential = await session.get_one(Credential, user.id)
     credential.password_hash = password_hash
-    for waits in (Recovery, EmailChange):
-        await session.execute(delete(waits).where(waits.user_id == user.id))
+    for hangs in (Recovery, EmailChange, Challenge, Device, Guess):
+        await session.execute(delete(hangs).where(hangs.user_id == user.id))
+    await session.execute(delete(Totp).where(Totp.user_id == user.id, Totp.confirm_time.is_(None)))
     await sessions.revoke_all(session, user.id, now=now, but=but)
     await authorizations.end_those_of_user(session, user.id, now=now)
     await state(session, PasswordChanged(user=user.name, way=way, event_time=timestamp(now)))

@@ -133,6 +133,119 @@ async def address_changed(session: AsyncSession, *, to: str, person: UUID) -> No
     await send(session, to, person, template="address_changed", subject="Your address was changed", paragraphs=[text])
 
 
+async def factor_added(session: AsyncSession, *, to: str, person: UUID, public_url: str) -> None:
+    """What the owner of an account gets to know of it, in case it was somebody else."""
+    await send(
+        session,
+        to,
+        person,
+        template="factor_added",
+        subject="Your account asks for a code now",
+        paragraphs=[
+            "An app that shows codes was added to your account. From now on signing in asks for a code of it.",
+            "Keep the recovery codes you were shown where you find them without your phone.",
+            "If it was not you, choose another password at once and tell us:",
+            f"{public_url}/forgot",
+        ],
+    )
+
+
+async def factor_removed(session: AsyncSession, *, to: str, person: UUID, public_url: str) -> None:
+    """Likewise."""
+    await send(
+        session,
+        to,
+        person,
+        template="factor_removed",
+        subject="Your account asks for no code any more",
+        paragraphs=[
+            "The app that shows codes was removed from your account: your password alone signs you in now.",
+            "If it was not you, choose another password at once and tell us:",
+            f"{public_url}/forgot",
+        ],
+    )
+
+
+async def recovery_codes_replaced(session: AsyncSession, *, to: str, person: UUID, public_url: str) -> None:
+    """Likewise."""
+    await send(
+        session,
+        to,
+        person,
+        template="recovery_codes_replaced",
+        subject="You have new recovery codes",
+        paragraphs=[
+            "New recovery codes were made for your account. Those you had before no longer work.",
+            "If it was not you, choose another password at once and tell us:",
+            f"{public_url}/forgot",
+        ],
+    )
+
+
+async def recovery_code_used(session: AsyncSession, *, to: str, person: UUID, left: int, public_url: str) -> None:
+    """Likewise, with how many are left."""
+    await send(
+        session,
+        to,
+        person,
+        template="recovery_code_used",
+        subject="A recovery code was used",
+        paragraphs=[
+            f"Somebody, probably you, proved with a recovery code that it is you. You have {left} left.",
+            "In your account you can make new ones. If it was not you, choose another password at once and tell us:",
+            f"{public_url}/forgot",
+        ],
+    )
+
+
+async def passkey_added(session: AsyncSession, *, to: str, person: UUID, public_url: str) -> None:
+    """Likewise."""
+    await send(
+        session,
+        to,
+        person,
+        template="passkey_added",
+        subject="A passkey was added to your account",
+        paragraphs=[
+            "A passkey was added to your account. It signs in without your password.",
+            "If it was not you, choose another password at once, remove the passkey in your account, and tell us:",
+            f"{public_url}/forgot",
+        ],
+    )
+
+
+async def passkey_removed(session: AsyncSession, *, to: str, person: UUID, public_url: str) -> None:
+    """Likewise."""
+    await send(
+        session,
+        to,
+        person,
+        template="passkey_removed",
+        subject="A passkey was removed from your account",
+        paragraphs=[
+            "A passkey was removed from your account. It signs nobody in any more.",
+            "If it was not you, choose another password at once and tell us:",
+            f"{public_url}/forgot",
+        ],
+    )
+
+
+async def passkey_suspected(session: AsyncSession, *, to: str, person: UUID, public_url: str) -> None:
+    """Likewise."""
+    await send(
+        session,
+        to,
+        person,
+        template="passkey_suspected",
+        subject="A passkey of yours may have been copied",
+        paragraphs=[
+            "A passkey of your account counted backwards, as a copy of it would. It signs nobody in any more.",
+            "Sign in with your password, remove the passkey, and add it again:",
+            f"{public_url}/#account",
+        ],
+    )
+
+
 async def deletion_begun(session: AsyncSession, *, to: str, person: UUID, erasure: str) -> None:
     """The last that the owner of an account hears of us, with the name of the receipt."""
     await send(

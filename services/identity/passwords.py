@@ -20,30 +20,26 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from chassis.refusal import QuotaExceeded, Violation
+from services.identity.blocklists import Blocklist, Mounted
 from services.identity.refusals import PasswordWeak
 
-# What guessing begins with, in lower case; shorter ones are refused for being short.
-COMMON = frozenset(Path(__file__).with_name("common_passwords.txt").read_text(encoding="utf-8").split())
+# What guessing begins with, in lower case: see blocklists.
+COMMON = Blocklist(Path(__file__).with_name("common_passwords.filter"))
 LAST = 10  # nice: a tenth of what others get where all want the processor, not nothing
-SHORTEST = 8  # characters (NIST SP 800-63B); the contract says how many it takes at most
+SHORTEST_PART = 4  # characters of what a password may be made of
 Answer = TypeVar("Answer")
 
 
-def check(password: str, *, email: str, display_name: str = "") -> None:
-    """Refuse a password that is guessed first: short, common, one character over and over, or the owner's own name."""
-    said = canonical(password)
-    low = said.casefold()
-    own = {email, email.partition("@")[0], display_name.casefold()}
-    if len(said) < SHORTEST:
-        why = f"This needs {SHORTEST} characters or more."
-    elif low in COMMON or len(set(low)) < 3 or is_run(low):
-        why = "This is one of the first that are guessed."
-    elif low in own:
-        why = "This is your own address or name."
-    else:
-        return
-    violation = Violation("password", "PASSWORD_WEAK", why)
-    raise PasswordWeak("Choose another password.", violations=[violation])
+def is_common(low: str) -> bool:
+    """Whether it is a common password, two of them after one another, or a few characters again and again."""
+    if low in COMMON or any(is_again(low, length) for length in range(1, SHORTEST_PART + 1)):
+        return True
+    cuts = range(SHORTEST_PART, len(low) - SHORTEST_PART + 1)
+    return any(low[:cut] in COMMON and (low[cut:] in COMMON or is_again(low, cut)) for cut in cuts)
+
+
+def is_again(low: str, length: int) -> bool:
+    return len(low) % length == 0 and low == low[:length] * (len(low) // length)
 
 
 def is_run(text: str) -> bool:
@@ -65,12 +61,34 @@ def yield_to_others() -> None:
 class Passwords:
     """Hashes passwords and compares them."""
 
-    def __init__(self, *, memory_kib: int, passes: int, lanes: int, at_once: int, waiting: int) -> None:
+    def __init__(
+        self, *, memory_kib: int, passes: int, lanes: int, at_once: int, waiting: int, shortest: int, breached: Mounted
+    ) -> None:
+        self.shortest, self.breached = shortest, breached
         self.hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=lanes)
         self.threads = ThreadPoolExecutor(at_once, thread_name_prefix="argon2", initializer=yield_to_others)
         self.room = at_once + waiting
         # What is compared with where there is nothing to compare with, so that this takes as long.
         self.nobody = self.hasher.hash(secrets.token_urlsafe())
+
+    def check(self, password: str, *, email: str, display_name: str = "") -> None:
+        """Refuse a password that is guessed first: short, common, known from a breach, one character over and over, or
+        the owner's own name."""
+        said = canonical(password)
+        low = said.casefold()
+        own = {email, email.partition("@")[0], display_name.casefold()}
+        if len(said) < self.shortest:
+            why = f"This needs {self.shortest} characters or more."
+        elif len(set(low)) < 3 or is_run(low) or is_common(low):
+            why = "This is one of the first that are guessed."
+        elif low in own:
+            why = "This is your own address or name."
+        elif said in self.breached or low in self.breached:
+            why = "This is known to others: it was in a breach somewhere."
+        else:
+            return
+        violation = Violation("password", "PASSWORD_WEAK", why)
+        raise PasswordWeak("Choose another password.", violations=[violation])
 
     async def hash(self, password: str) -> str:
         """The hash to keep."""

@@ -65,3 +65,35 @@ class ProofInvalid(Refusal):
 
 class UserDeleting(Refusal):
     code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.USER_DELETING)
+
+
+class FactorNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.FACTOR_NOT_FOUND)
+
+
+class CodeWrong(Refusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(errors.CODE_WRONG)
+
+
+class ChallengeEnded(Refusal):
+    code, reason = StatusCode.UNAUTHENTICATED, ErrorReason.Name(errors.CHALLENGE_ENDED)
+
+
+class FactorExists(Refusal):
+    code, reason = StatusCode.ALREADY_EXISTS, ErrorReason.Name(errors.FACTOR_EXISTS)
+
+
+class DeviceNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.DEVICE_NOT_FOUND)
+
+
+class PasskeyRefused(Refusal):
+    code, reason = StatusCode.UNAUTHENTICATED, ErrorReason.Name(errors.PASSKEY_REFUSED)
+
+
+class LastWayIn(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.LAST_WAY_IN)
+
+
+class FactorNeeded(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.FACTOR_NEEDED)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from rapport.identity.v1.events_pb2 import SessionCreated, SessionRevoked
-from sqlalchemy import ColumnElement, and_, delete, select, tuple_
+from sqlalchemy import ColumnElement, and_, delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import Sessions
@@ -22,32 +22,46 @@ IDLE = timedelta(days=7)
 TOUCHED_EVERY = timedelta(minutes=1)  # so that a busy session costs no write for each token
 MOST = 100  # of one user: the oldest ends for the next
 BATCH = 1_000
-PASSWORD = "pwd"  # noqa: S105 - the acr of a sign-in by password
+PASSWORD = ("pwd",)  # what a sign-in by password says of itself (RFC 8176)
 
 
-async def begin(
-    session: AsyncSession, proven: Credential, *, password_hash: str, device: str, now: datetime
-) -> tuple[Session, str]:
-    """Sign in who has proven `proven`. Returns the session and its secret, of which only a hash is kept.
+async def hold_proven(session: AsyncSession, proven: Credential, *, password_hash: str) -> None:
+    """Have who has proven `proven` be as they were when they did, until this transaction ends; or refuse.
 
     `password_hash` is the hash to keep from now on.
     """
-    # Held, so that nobody signs in past an erasure, a changed password or the bound below.
+    # Held, so that nobody signs in past an erasure, a changed password or the bound of sessions.
     found = await session.scalar(select(User.state).where(User.id == proven.user_id).with_for_update(key_share=True))
-    credential = await session.get(Credential, proven.user_id)
-    changed = credential is None or credential.password_hash != proven.password_hash
-    if credential is None or changed or found is not State.ACTIVE:
+    if found is not State.ACTIVE:
         raise sign_in_failed()
-    credential.password_hash = password_hash
-    await make_room(session, proven.user_id, now)
+    (await hold_password(session, proven.user_id, proven.password_hash)).password_hash = password_hash
+
+
+async def hold_password(session: AsyncSession, user_id: UUID, proven: str | None) -> Credential:
+    """What the user, who is held, proves themself with, where its hash is still the one that was proven; or refuse."""
+    credential = await session.get(Credential, user_id)
+    if credential is None or credential.password_hash != proven:
+        raise sign_in_failed()
+    return credential
+
+
+async def begin(
+    session: AsyncSession, user_id: UUID, *, device: str, amr: Sequence[str], auth_time: datetime, now: datetime
+) -> tuple[Session, str]:
+    """Sign in a user, who is held. Returns the session and its secret, of which only a hash is kept.
+
+    `amr` says by what they have proven themself (RFC 8176), `auth_time` when they proved all that is asked of them.
+    """
+    await make_room(session, user_id, now)
     secret, secret_hash = opaque.make()
     begun = Session(
-        user_id=proven.user_id,
+        user_id=user_id,
         secret_hash=secret_hash,
         device=device,
-        acr=PASSWORD,
+        acr=acr_of(amr),
+        amr=list(amr),
         create_time=now,
-        auth_time=now,
+        auth_time=auth_time,
         last_use_time=now,
         expire_time=now + IDLE,
     )
@@ -58,8 +72,33 @@ async def begin(
     return begun, secret
 
 
+async def renew(session: AsyncSession, secret: str, *, amr: Sequence[str], now: datetime) -> tuple[Session, str]:
+    """Put a session that was just proven again under another secret. Of two at once, one finds it changed."""
+    new, new_hash = opaque.make()
+    ways = list(dict.fromkeys(amr))
+    proven = update(Session).where(Session.secret_hash == opaque.hash_of(secret), is_live(now))
+    proven = proven.values(secret_hash=new_hash, auth_time=now, amr=ways, acr=acr_of(ways))
+    renewed = await session.scalar(proven.returning(Session), execution_options={"populate_existing": True})
+    if renewed is None:
+        raise session_ended()
+    return renewed, new
+
+
+def acr_of(amr: Sequence[str]) -> str:
+    """How strongly: our own word for it."""
+    return "mfa" if "mfa" in amr else "pwd"
+
+
 def sign_in_failed() -> SignInFailed:
     return SignInFailed("Check the address and the password.")
+
+
+def password_wrong() -> SignInFailed:
+    return SignInFailed("That is not your password.")
+
+
+def session_ended() -> SessionEnded:
+    return SessionEnded("This session has ended. Sign in again.")
 
 
 async def credential_of(session: AsyncSession, email: str) -> Credential | None:
@@ -79,7 +118,7 @@ async def use(session: AsyncSession, secret: str, *, now: datetime) -> tuple[Ses
         await session.execute(query.where(Session.secret_hash == opaque.hash_of(secret), is_live(now)))
     ).one_or_none()
     if found is None:
-        raise SessionEnded("This session has ended. Sign in again.")
+        raise session_ended()
     used, roles = found
     if now - used.last_use_time >= TOUCHED_EVERY:
         used.last_use_time, used.expire_time = now, min(now + IDLE, used.create_time + LIFE)

@@ -14,11 +14,18 @@ class Settings(ServiceSettings):
     id_token_key: Secret  # RSA keys in PEM, likewise, and P-256 keys where clients want ES256
     # Keys of codes and refresh tokens, the same in all replicas: hex, 32 bytes or more, a line each, the first in use.
     oauth_key: Secret
+    # Keys that seal what apps with codes share with us, the same in all replicas: hex, 32 bytes, a line each, the first
+    # in use.
+    factor_key: Secret
     # What a guess costs (Argon2id). The defaults are OWASP's least; raise them until a sign-in takes what you can bear:
     # stored hashes follow as people sign in.
     password_memory_kib: int = 19_456
     password_passes: int = 2
     password_lanes: int = 1
+    # Characters, at the least: what NIST SP 800-63B-4 asks of a password that is the only factor. 8 is its least beside
+    # a second factor, which no store can demand of all. Who has a shorter one keeps it.
+    password_shortest: int = 15
+    breached_passwords: str = ""  # a file that services.identity.blocklists wrote; a new one is heeded at once
     # Passwords hashed at once, each with the memory above, and how many more may wait for their turn.
     hashing_at_once: int = 2
     hashing_waiting: int = 32

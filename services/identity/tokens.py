@@ -44,6 +44,7 @@ class Signer:
         token = self.access_token(
             str(session.user_id), STORE, now, end,
             auth_time=int(session.auth_time.timestamp()), sid=str(session.id), roles=list(roles), scope="",
+            acr=session.acr, amr=session.amr,
         )  # fmt: skip
         return token, datetime.fromtimestamp(int(end.timestamp()), now.tzinfo)
 
@@ -52,7 +53,7 @@ class Signer:
         token = self.access_token(
             str(client.user_id), client.client_id, now, now + LIFE,
             auth_time=int(client.auth_time.timestamp()), authorization=str(client.id), roles=[],
-            scope=" ".join(client.scopes), **bound(thumbprint),
+            scope=" ".join(client.scopes), acr=client.acr, amr=client.amr, **bound(thumbprint),
         )  # fmt: skip
         return token, LIFE
 

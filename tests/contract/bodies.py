@@ -27,6 +27,13 @@ def identity() -> Bodies:
         "SetUserPhoto": {"photo": "iVBORw0KGgo="},
         "UpdateClient": {"title": "A", "profile": "PUBLIC", "redirectUris": ["https://app.example.org/"]},
         "ResetClientSecret": {},
+        "BeginTotp": {},
+        "BeginPasskey": {},
+        "AddPasskey": {"credential": "none of ours"},
+        "BeginPasskeySignIn": {},
+        "UpdateFactor": {"title": "A"},
+        "ConfirmTotp": {"code": "000000"},
+        "ReplaceRecoveryCodes": {},
     }
 
 

@@ -21,6 +21,9 @@ METHODS = [
 # The gateway's own, for browsers, what they give must not leave it; and what systems send in bulk, over gRPC alone.
 NOT_OVER_HTTP = {
     "rapport.identity.v1.DeviceCodeService.AnswerDeviceCode": ["gateway"],
+    "rapport.identity.v1.FactorsService.ProveAgain": ["gateway"],
+    "rapport.identity.v1.FactorsService.ProveFactor": ["gateway"],
+    "rapport.identity.v1.FactorsService.SignInByPasskey": ["gateway"],
     "rapport.identity.v1.IdentityService.CreateSession": ["gateway"],
     "rapport.identity.v1.IdentityService.IssueAccessToken": ["gateway"],
     "rapport.identity.v1.OAuthService.Authorize": ["gateway"],

@@ -136,6 +136,14 @@ MUTATIONS = (
         ("support",),
     ),
     Mutation(
+        "add_factor",
+        "a password is enough where there is a second factor",
+        "services/identity/sign_ins.py",
+        "    if not ways:\n",
+        "    if True:\n",
+        ("identity",),
+    ),
+    Mutation(
         "delete_account",
         "nobody hears that a session ended",
         "chassis/revocations.py",

@@ -56,6 +56,8 @@ async def test_a_token_says_who_by_which_session_and_for_five_minutes(identity: 
         "roles": ["agent"],
         "scope": "",
         "client_id": "store",
+        "acr": "pwd",
+        "amr": ["pwd"],
         "auth_time": int(signed_in.timestamp()),
         "iat": int(now.timestamp()),
         "exp": int((now + LIFE).timestamp()),

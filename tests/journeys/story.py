@@ -14,6 +14,7 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import httpx
+import pyotp
 
 from deploy.local.people import password
 from deploy.local.plan import Plan
@@ -333,6 +334,30 @@ async def export(story: Story) -> Told:
     held = await story.customer.get("/v1/dataMap")
     columns = sum(len(one["holdings"]) for one in held["holders"])
     return f"{rows} rows of {len(copy['holders'])} services, {len(present)} planted items in them; {columns} kinds"
+
+
+@step("Adds a second factor, without which her password signs nobody in")
+async def add_factor(story: Story) -> Told:
+    user, sign_in = story.customer.user, {"email": story.canaries["email"], "password": story.secret}
+    begun = await story.customer.post(f"/v1/{user}/factors:beginTotp")
+    story.canaries["totp"] = begun["secret"]
+    app, now = pyotp.TOTP(begun["secret"]), await platform_time(story)
+    added = await story.customer.post(f"/v1/{begun['name']}:confirmTotp", {"code": app.at(now)})
+    stranger = Browser(story.store)
+    asked = await stranger.call("POST", "/session", sign_in)
+    assert (asked.status, stranger.secret) == (202, ""), f"a password was enough: {asked.body}"
+    waits = {"challenge": asked.body["secondFactor"]["challenge"]}
+    used = await stranger.call("POST", "/session/factor", waits | {"code": app.at(now)})
+    assert used.reason == "CODE_WRONG", f"a code worked twice: {used.body}"
+    done(await story.customer.call("POST", "/session/factor", waits | {"code": app.at(now, counter_offset=1)}))
+    assert (await story.customer.get("/session"))["user"] == user
+    codes = added["recoveryCodes"]
+    proven = await story.customer.post("/session/proof", {"recoveryCode": codes[0]})
+    again = await story.customer.call("POST", "/session/proof", {"recoveryCode": codes[0]})
+    assert (proven["user"], again.reason) == (user, "CODE_WRONG"), again.body
+    listed = await story.customer.get(f"/v1/{user}/factors")
+    assert listed["recoveryCodesLeft"] == len(codes) - 1, listed
+    return f"an app that shows codes, and {len(codes)} codes on paper"
 
 
 @step("Deletes her account, and is signed out everywhere")

@@ -6,8 +6,8 @@ import { field, form, h } from "./dom.js";
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 history.replaceState(null, "", location.pathname);
 
-const choosePassword = () => field("Choose a password", { name: "password", type: "password", required: true, minlength: 8, maxlength: 128, autocomplete: "new-password" },
-  "At least 8 characters. A few unusual words are strong and easy to remember.");
+const choosePassword = () => field("Choose a password", { name: "password", type: "password", required: true, minlength: 15, maxlength: 128, autocomplete: "new-password" },
+  "At least 15 characters. A few unusual words are strong and easy to remember.");
 
 const toAccount = () => h("p", {}, h("a", { href: "/#account" }, "To your account"));
 

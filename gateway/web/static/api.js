@@ -62,8 +62,22 @@ export const session = {
       this.become(null);
     }
   },
+  // What is missing where the account has a second factor; nothing where the person is signed in.
   async signIn(email, password) {
-    this.become(await post("/session", { email, password }));
+    const told = await post("/session", { email, password });
+    if (told.secondFactor) return told.secondFactor;
+    this.become(told);
+    return null;
+  },
+  async goOn(challenge, proof, trustDevice) {
+    this.become(await post("/session/factor", { challenge, ...proof, trustDevice }));
+  },
+  async usePasskey(credential) {
+    this.become(await post("/session/passkey", { credential }));
+  },
+  // The same person in the same session, proven just now: nothing on the page changes hands.
+  async proveAgain(proof) {
+    this.current = await post("/session/proof", proof);
   },
   async signOut() {
     await remove("/session");

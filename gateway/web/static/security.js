@@ -20,8 +20,8 @@ export function apps(user) {
 
 export function password(user) {
   return card("Password", form([
-    field("New password", { type: "password", name: "password", required: true, minlength: 8, maxlength: 128, autocomplete: "new-password" },
-      "At least 8 characters. Other devices and apps are signed out."),
+    field("New password", { type: "password", name: "password", required: true, minlength: 15, maxlength: 128, autocomplete: "new-password" },
+      "At least 15 characters: a few unusual words. Other devices and apps are signed out."),
   ], "Change my password", async (given) => {
     const done = await recently(() => post(`/v1/${user}:changePassword`, given));
     return done && "Your password is changed.";

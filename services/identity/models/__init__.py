@@ -5,6 +5,15 @@ from services.identity.models.audit import Actor, AuditAccount, AuditEntry
 from services.identity.models.base import Base
 from services.identity.models.credentials import Credential, EmailChange, Recovery, Registration
 from services.identity.models.device_codes import DeviceCode
+from services.identity.models.factors import (
+    Challenge,
+    Device,
+    Guess,
+    Passkey,
+    RecoveryCode,
+    SpentChallenge,
+    Totp,
+)
 from services.identity.models.oauth import Algorithm, Authorization, Client, Profile, SignOutNotice
 from services.identity.models.once import PushedRequest, Spent
 from services.identity.models.people import (
@@ -30,20 +39,27 @@ __all__ = [
     "BillingAddress",
     "Business",
     "BusinessKind",
+    "Challenge",
     "Client",
     "Credential",
+    "Device",
     "DeviceCode",
     "EmailChange",
+    "Guess",
+    "Passkey",
     "Photo",
     "PostalAddress",
     "Profile",
     "PushedRequest",
     "Recovery",
+    "RecoveryCode",
     "Registration",
     "Session",
     "ShippingAddress",
     "SignOutNotice",
     "Spent",
+    "SpentChallenge",
     "State",
+    "Totp",
     "User",
 ]

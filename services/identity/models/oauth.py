@@ -90,6 +90,7 @@ class Authorization(Base):
     id_token_claims: Mapped[list[str]] = impersonal("names of claims, not what they say", server_default="{}")
     auth_time: Mapped[datetime]
     acr: Mapped[str] = impersonal("one of our own words for a way of signing in")
+    amr: Mapped[list[str]] = impersonal("words of RFC 8176 for ways of signing in", server_default="{pwd}")
     # What the code is bound to, beside the client.
     redirect_uri: Mapped[str] = impersonal("the address of a program")
     challenge: Mapped[str] = impersonal("the hash of a program's random number")

@@ -24,6 +24,7 @@ class Session(Base):
     secret_hash: Mapped[bytes] = personal(SESSION_SECRET, unique=True)
     device: Mapped[str] = personal("rapport.identity.v1.Session.device")
     acr: Mapped[str] = impersonal("one of our own words for a way of signing in")
+    amr: Mapped[list[str]] = impersonal("words of RFC 8176 for ways of signing in", server_default="{pwd}")
     create_time: Mapped[datetime]
     auth_time: Mapped[datetime]
     last_use_time: Mapped[datetime]

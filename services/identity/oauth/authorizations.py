@@ -51,6 +51,7 @@ async def begin(session: AsyncSession, ask: Ask, by: Session, *, now: datetime) 
         id_token_claims=list(ask.id_token_claims),
         auth_time=by.auth_time,
         acr=by.acr,
+        amr=by.amr,
         redirect_uri=ask.redirect_uri,
         challenge=ask.challenge,
         nonce=ask.nonce,

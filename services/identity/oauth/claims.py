@@ -26,6 +26,7 @@ def id_token(
         "exp": int((now + ID_TOKEN_LIFE).timestamp()),
         "auth_time": int(found.auth_time.timestamp()),
         "acr": found.acr,
+        "amr": found.amr,
         "at_hash": half_hash(access_token),
     }
     if (sign_in := found.sign_in_id or found.session_id) is not None:

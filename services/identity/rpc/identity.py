@@ -28,16 +28,17 @@ from services.identity import (
     deletions,
     devices,
     email_changes,
-    passwords,
     photos,
     recoveries,
     registrations,
     sessions,
+    sign_ins,
     users,
 )
 from services.identity.attempts import Marks
 from services.identity.models import Business, BusinessKind, PostalAddress, Session, User
 from services.identity.passwords import Passwords
+from services.identity.sign_ins import Browser, Waiting
 from services.identity.tokens import Signer
 from services.identity.users import Profile
 
@@ -86,7 +87,7 @@ class Identity(IdentityServiceServicer):
         async with self.sessions() as session:
             link = await registrations.waiting(session, request.token, now=self.clock())
         name, photo = request.display_name.strip(), photos.read(request.photo) if request.photo else None
-        passwords.check(request.password, email=link.email, display_name=name)
+        self.passwords.check(request.password, email=link.email, display_name=name)
         hashed = await self.passwords.hash(request.password)
         async with self.sessions.begin() as session:
             user = await registrations.complete(
@@ -100,7 +101,7 @@ class Identity(IdentityServiceServicer):
     async def CompleteRecovery(self, request: pb.CompleteRecoveryRequest, context: Context) -> Empty:
         async with self.sessions() as session:
             user = await recoveries.waiting(session, request.token, now=self.clock())
-        passwords.check(request.password, email=user.email, display_name=user.display_name)
+        self.passwords.check(request.password, email=user.email, display_name=user.display_name)
         hashed = await self.passwords.hash(request.password)
         async with self.sessions.begin() as session:
             await recoveries.complete(
@@ -113,7 +114,7 @@ class Identity(IdentityServiceServicer):
         who, here = parse("users/{user}", request.name), caller().session
         async with self.sessions() as session:
             user = await users.get(session, who)
-        passwords.check(request.password, email=user.email, display_name=user.display_name)
+        self.passwords.check(request.password, email=user.email, display_name=user.display_name)
         hashed = await self.passwords.hash(request.password)
         async with self.sessions.begin() as session:
             user = await users.hold_active(session, who)
@@ -137,7 +138,7 @@ class Identity(IdentityServiceServicer):
 
     async def CreateUser(self, request: pb.CreateUserRequest, context: Context) -> pb.User:
         email, profile = addresses.exact(request.user.email), profile_of(request.user, users.FIELDS)
-        passwords.check(request.password, email=email, display_name=request.user.display_name)
+        self.passwords.check(request.password, email=email, display_name=request.user.display_name)
         hashed = await self.passwords.hash(request.password)
         async with once(self.sessions, request, now=self.clock()) as call:
             if call.is_repeat:
@@ -187,24 +188,33 @@ class Identity(IdentityServiceServicer):
         return HttpBody(content_type=photo.content_type, data=photo.content)
 
     async def CreateSession(self, request: pb.CreateSessionRequest, context: Context) -> pb.CreateSessionResponse:
-        browser = request.browser_secret
+        known_browser = request.browser_secret
         async with self.sessions.begin() as session:
             known = await sessions.credential_of(session, request.email)
             person = known.user_id if known else None
-            guess = list(self.marks.of(request.email, person, browser, request.client_address))
+            guess = list(self.marks.of(request.email, person, known_browser, request.client_address))
             await attempts.count(session, guess, now=self.clock())
         proven = await self.passwords.proves(known.password_hash if known else None, request.password)
         if known is None or not proven:
             raise sessions.sign_in_failed()
         renewed, device = await self.passwords.renewed(known.password_hash, request.password), request.user_agent
+        browser = Browser(devices.shortened(device), request.device_secret)
         async with self.sessions.begin() as session:
-            begun, secret = await sessions.begin(
-                session, known, password_hash=renewed, device=devices.shortened(device), now=self.clock()
+            come_to = await sign_ins.begin(
+                session,
+                known,
+                password_hash=renewed,
+                browser=browser,
+                ask_always=request.ask_always,
+                now=self.clock(),
             )
             await attempts.forgive(session, guess)
-        if self.marks.nonce_of(browser, known.user_id) is None:
-            browser = self.marks.browser_secret(known.user_id)
-        return pb.CreateSessionResponse(session=session_message(begun), secret=secret, browser_secret=browser)
+        if self.marks.nonce_of(known_browser, known.user_id) is None:
+            known_browser = self.marks.browser_secret(known.user_id)
+        if isinstance(come_to, Waiting):
+            return pb.CreateSessionResponse(second_factor=second_factor_message(come_to), browser_secret=known_browser)
+        begun, secret = come_to
+        return pb.CreateSessionResponse(session=session_message(begun), secret=secret, browser_secret=known_browser)
 
     async def IssueAccessToken(
         self, request: pb.IssueAccessTokenRequest, context: Context
@@ -323,4 +333,13 @@ def session_message(session: Session) -> pb.Session:
         last_use_time=timestamp(session.last_use_time),
         expire_time=timestamp(session.expire_time),
         acr=session.acr,
+        amr=session.amr,
+    )
+
+
+def second_factor_message(waiting: Waiting) -> pb.SecondFactor:
+    return pb.SecondFactor(
+        challenge=waiting.token,
+        ways=[pb.SecondFactor.Way.Value(one) for one in waiting.ways],
+        expire_time=timestamp(waiting.challenge.expire_time),
     )

@@ -26,7 +26,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     LINK_INVALID: _ErrorReason.ValueType  # 1
     """Ask for a new link: this one was used, has ended, or was never ours."""
     PASSWORD_WEAK: _ErrorReason.ValueType  # 2
-    """Choose a password of at least 8 characters that is on no list of the common ones."""
+    """Choose a password of at least 15 characters that is on no list of those that others know."""
     EMAIL_TAKEN: _ErrorReason.ValueType  # 3
     """Sign in instead, or use another address."""
     EMAIL_MALFORMED: _ErrorReason.ValueType  # 4
@@ -48,6 +48,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     AUTHORIZATION_NOT_FOUND: _ErrorReason.ValueType  # 14
     PROOF_INVALID: _ErrorReason.ValueType  # 20
     """Sign a new proof for this very request, with the key that the token is bound to (RFC 9449)."""
+    FACTOR_NOT_FOUND: _ErrorReason.ValueType  # 30
+    CODE_WRONG: _ErrorReason.ValueType  # 31
+    """Type the code that the app shows now, or a recovery code that was not used yet. Each works once."""
+    CHALLENGE_ENDED: _ErrorReason.ValueType  # 32
+    """Sign in again from the start: this sign-in was finished, took too long, or saw too many wrong codes."""
+    FACTOR_EXISTS: _ErrorReason.ValueType  # 33
+    """Remove the one there is first."""
+    DEVICE_NOT_FOUND: _ErrorReason.ValueType  # 34
+    FACTOR_NEEDED: _ErrorReason.ValueType  # 35
+    """Prove the second factor that this account has: a password alone is not enough for it."""
+    PASSKEY_REFUSED: _ErrorReason.ValueType  # 36
+    """Try again, or use another way to sign in: that passkey is not known, or what it said is not good, or not any more."""
+    LAST_WAY_IN: _ErrorReason.ValueType  # 37
+    """Add another way to sign in first: this is the last."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -55,7 +69,7 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 LINK_INVALID: ErrorReason.ValueType  # 1
 """Ask for a new link: this one was used, has ended, or was never ours."""
 PASSWORD_WEAK: ErrorReason.ValueType  # 2
-"""Choose a password of at least 8 characters that is on no list of the common ones."""
+"""Choose a password of at least 15 characters that is on no list of those that others know."""
 EMAIL_TAKEN: ErrorReason.ValueType  # 3
 """Sign in instead, or use another address."""
 EMAIL_MALFORMED: ErrorReason.ValueType  # 4
@@ -77,4 +91,18 @@ CLIENT_UNSAFE: ErrorReason.ValueType  # 13
 AUTHORIZATION_NOT_FOUND: ErrorReason.ValueType  # 14
 PROOF_INVALID: ErrorReason.ValueType  # 20
 """Sign a new proof for this very request, with the key that the token is bound to (RFC 9449)."""
+FACTOR_NOT_FOUND: ErrorReason.ValueType  # 30
+CODE_WRONG: ErrorReason.ValueType  # 31
+"""Type the code that the app shows now, or a recovery code that was not used yet. Each works once."""
+CHALLENGE_ENDED: ErrorReason.ValueType  # 32
+"""Sign in again from the start: this sign-in was finished, took too long, or saw too many wrong codes."""
+FACTOR_EXISTS: ErrorReason.ValueType  # 33
+"""Remove the one there is first."""
+DEVICE_NOT_FOUND: ErrorReason.ValueType  # 34
+FACTOR_NEEDED: ErrorReason.ValueType  # 35
+"""Prove the second factor that this account has: a password alone is not enough for it."""
+PASSKEY_REFUSED: ErrorReason.ValueType  # 36
+"""Try again, or use another way to sign in: that passkey is not known, or what it said is not good, or not any more."""
+LAST_WAY_IN: ErrorReason.ValueType  # 37
+"""Add another way to sign in first: this is the last."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -196,11 +196,12 @@ class Session(_message.Message):
     LAST_USE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     ACR_FIELD_NUMBER: _builtins.int
+    AMR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     device: _builtins.str
     """What the browser said it is, shortened to product and system."""
     acr: _builtins.str
-    """How strongly: "pwd"."""
+    """How strongly: "pwd", or "mfa" where two factors were proven."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -211,6 +212,10 @@ class Session(_message.Message):
     def last_use_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def amr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """By what (RFC 8176): "pwd", "otp", "mfa"."""
+
     def __init__(
         self,
         *,
@@ -221,10 +226,11 @@ class Session(_message.Message):
         last_use_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         acr: _builtins.str = ...,
+        amr: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["auth_time", b"auth_time", "create_time", b"create_time", "expire_time", b"expire_time", "last_use_time", b"last_use_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acr", b"acr", "auth_time", b"auth_time", "create_time", b"create_time", "device", b"device", "expire_time", b"expire_time", "last_use_time", b"last_use_time", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acr", b"acr", "amr", b"amr", "auth_time", b"auth_time", "create_time", b"create_time", "device", b"device", "expire_time", b"expire_time", "last_use_time", b"last_use_time", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -330,7 +336,7 @@ class CompleteRegistrationRequest(_message.Message):
     token: _builtins.str
     """From the link; good once, for 24 hours."""
     password: _builtins.str
-    """8 to 128 characters; any are allowed (NIST SP 800-63B-4)."""
+    """15 to 128 characters, unless the store says otherwise; any are allowed (NIST SP 800-63B-4)."""
     display_name: _builtins.str
     photo: _builtins.bytes
     """JPEG, PNG or WebP."""
@@ -381,7 +387,7 @@ class CompleteRecoveryRequest(_message.Message):
     token: _builtins.str
     """From the link; good once, for 10 minutes."""
     password: _builtins.str
-    """8 to 128 characters; any are allowed (NIST SP 800-63B-4)."""
+    """15 to 128 characters, unless the store says otherwise; any are allowed (NIST SP 800-63B-4)."""
     def __init__(
         self,
         *,
@@ -404,7 +410,7 @@ class ChangePasswordRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     password: _builtins.str
-    """8 to 128 characters; any are allowed (NIST SP 800-63B-4)."""
+    """15 to 128 characters, unless the store says otherwise; any are allowed (NIST SP 800-63B-4)."""
     def __init__(
         self,
         *,
@@ -729,6 +735,8 @@ class CreateSessionRequest(_message.Message):
     USER_AGENT_FIELD_NUMBER: _builtins.int
     CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
     BROWSER_SECRET_FIELD_NUMBER: _builtins.int
+    DEVICE_SECRET_FIELD_NUMBER: _builtins.int
+    ASK_ALWAYS_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     password: _builtins.str
     user_agent: _builtins.str
@@ -737,6 +745,10 @@ class CreateSessionRequest(_message.Message):
     """Where the browser calls from, as far as the gateway trusts what it is told; wrong passwords are counted by it."""
     browser_secret: _builtins.str
     """What this browser was given when it last signed in: others' guesses do not keep it out."""
+    device_secret: _builtins.str
+    """Of a browser that has proven a second factor before; "" for any other."""
+    ask_always: _builtins.bool
+    """Ask for the second factor on a device that is trusted, too: a program wants to know that it is them, now."""
     def __init__(
         self,
         *,
@@ -745,14 +757,65 @@ class CreateSessionRequest(_message.Message):
         user_agent: _builtins.str = ...,
         client_address: _builtins.str = ...,
         browser_secret: _builtins.str = ...,
+        device_secret: _builtins.str = ...,
+        ask_always: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser_secret", b"browser_secret", "client_address", b"client_address", "email", b"email", "password", b"password", "user_agent", b"user_agent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask_always", b"ask_always", "browser_secret", b"browser_secret", "client_address", b"client_address", "device_secret", b"device_secret", "email", b"email", "password", b"password", "user_agent", b"user_agent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateSessionRequest: _TypeAlias = CreateSessionRequest  # noqa: Y015
+
+@_typing.final
+class SecondFactor(_message.Message):
+    """What is missing before a sign-in is done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Way:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _WayEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[SecondFactor._Way.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        WAY_UNSPECIFIED: SecondFactor._Way.ValueType  # 0
+        CODE: SecondFactor._Way.ValueType  # 1
+        """The code that an app shows."""
+        RECOVERY_CODE: SecondFactor._Way.ValueType  # 2
+
+    class Way(_Way, metaclass=_WayEnumTypeWrapper): ...
+    WAY_UNSPECIFIED: SecondFactor.Way.ValueType  # 0
+    CODE: SecondFactor.Way.ValueType  # 1
+    """The code that an app shows."""
+    RECOVERY_CODE: SecondFactor.Way.ValueType  # 2
+
+    CHALLENGE_FIELD_NUMBER: _builtins.int
+    WAYS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    challenge: _builtins.str
+    """Opaque; good once, for five minutes. Whoever has it has proven the password and nothing else."""
+    @_builtins.property
+    def ways(self) -> _containers.RepeatedScalarFieldContainer[Global___SecondFactor.Way.ValueType]:
+        """What this user can prove."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        challenge: _builtins.str = ...,
+        ways: _abc.Iterable[Global___SecondFactor.Way.ValueType] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge", b"challenge", "expire_time", b"expire_time", "ways", b"ways"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SecondFactor: _TypeAlias = SecondFactor  # noqa: Y015
 
 @_typing.final
 class CreateSessionResponse(_message.Message):
@@ -761,22 +824,30 @@ class CreateSessionResponse(_message.Message):
     SESSION_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
     BROWSER_SECRET_FIELD_NUMBER: _builtins.int
+    SECOND_FACTOR_FIELD_NUMBER: _builtins.int
     secret: _builtins.str
     """Opaque; the only copy. Identity keeps its hash."""
     browser_secret: _builtins.str
     """For the browser to keep, and to show at its next sign-in. It opens nothing."""
     @_builtins.property
-    def session(self) -> Global___Session: ...
+    def session(self) -> Global___Session:
+        """Absent while a second factor is missing."""
+
+    @_builtins.property
+    def second_factor(self) -> Global___SecondFactor:
+        """Instead of a session, where the user has one."""
+
     def __init__(
         self,
         *,
         session: Global___Session | None = ...,
         secret: _builtins.str = ...,
         browser_secret: _builtins.str = ...,
+        second_factor: Global___SecondFactor | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["second_factor", b"second_factor", "session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser_secret", b"browser_secret", "secret", b"secret", "session", b"session"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser_secret", b"browser_secret", "second_factor", b"second_factor", "secret", b"secret", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -255,7 +255,8 @@ class IdentityServiceServicer:
 
     def CreateSession(self, request, context):
         """Signs in. One answer for every way of failing: SIGN_IN_FAILED; after too many, QUOTA_EXCEEDED, whether there is such
-        an account or not. The gateway keeps the secret in a cookie.
+        an account or not. The gateway keeps the secret in a cookie. Who has a second factor gets no session yet, but what
+        FactorsService.ProveFactor takes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -61,7 +61,8 @@ class IdentityServiceStub:
     """Returns the profile photo as it was given. Refuses with PHOTO_NOT_FOUND."""
     CreateSession: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateSessionRequest, _identity_pb2.CreateSessionResponse]
     """Signs in. One answer for every way of failing: SIGN_IN_FAILED; after too many, QUOTA_EXCEEDED, whether there is such
-    an account or not. The gateway keeps the secret in a cookie.
+    an account or not. The gateway keeps the secret in a cookie. Who has a second factor gets no session yet, but what
+    FactorsService.ProveFactor takes.
     """
     IssueAccessToken: _aio.UnaryUnaryMultiCallable[_identity_pb2.IssueAccessTokenRequest, _identity_pb2.IssueAccessTokenResponse]
     """Swaps a session's secret for a short access token. Refuses with SESSION_ENDED."""
@@ -213,7 +214,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_identity_pb2.CreateSessionRequest, _abc.Awaitable[_identity_pb2.CreateSessionResponse]],
     ) -> _abc.Awaitable[_identity_pb2.CreateSessionResponse]:
         """Signs in. One answer for every way of failing: SIGN_IN_FAILED; after too many, QUOTA_EXCEEDED, whether there is such
-        an account or not. The gateway keeps the secret in a cookie.
+        an account or not. The gateway keeps the secret in a cookie. Who has a second factor gets no session yet, but what
+        FactorsService.ProveFactor takes.
         """
 
     @_abc_1.abstractmethod
