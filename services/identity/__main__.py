@@ -1,8 +1,9 @@
 """The identity service's process."""
 
-from rapport.identity.v1 import events_pb2, identity_pb2, oauth_pb2
+from rapport.identity.v1 import events_pb2, identity_pb2, oauth_pb2, social_pb2
 from rapport.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
 from rapport.identity.v1.oauth_pb2_grpc import add_OAuthServiceServicer_to_server
+from rapport.identity.v1.social_pb2_grpc import add_SocialServiceServicer_to_server
 
 from chassis.database import Sessions
 from chassis.pages import Pages
@@ -17,8 +18,15 @@ from services.identity.recoveries import forget_recoveries
 from services.identity.registrations import forget_registrations
 from services.identity.rpc.identity import Identity
 from services.identity.rpc.oauth import OAuth
+from services.identity.rpc.social import Social
 from services.identity.sessions import forget_sessions
 from services.identity.settings import Settings
+from services.identity.social import providers
+from services.identity.social.asking import Asking
+from services.identity.social.claims import forget_social_claims
+from services.identity.social.flows import forget_social_flows
+from services.identity.social.signed_requests import forget_social_deletions
+from services.identity.social.wire import Wire
 from services.identity.tokens import Signer
 
 
@@ -33,16 +41,29 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
     pages = Pages(settings.page_key.value.encode())
     signer = Signer(settings.signing_key.value, settings.id_token_key.value, issuer=settings.issuer)
     codes = Codes(settings.oauth_key.value)
-    identity = Identity(sessions, clock, pages, passwords, signer, settings.public_url.rstrip("/"))
+    public_url = settings.public_url.rstrip("/")
+    identity = Identity(sessions, clock, pages, passwords, signer, public_url)
+    known = providers.read(settings.social_providers.value)
+    social = Social(sessions, clock, pages, passwords, Asking(Wire()), known, public_url)
     return Service(
         name="identity",
         package="rapport.identity.v1",
-        contracts=[identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, events_pb2.DESCRIPTOR],
+        contracts=[identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, social_pb2.DESCRIPTOR, events_pb2.DESCRIPTOR],
         servicers=[
             (add_IdentityServiceServicer_to_server, identity),
             (add_OAuthServiceServicer_to_server, OAuth(sessions, clock, pages, signer, codes)),
+            (add_SocialServiceServicer_to_server, social),
         ],
-        jobs=[forget_registrations, forget_recoveries, forget_email_changes, forget_sessions, forget_authorizations],
+        jobs=[
+            forget_registrations,
+            forget_recoveries,
+            forget_email_changes,
+            forget_sessions,
+            forget_authorizations,
+            forget_social_flows,
+            forget_social_claims,
+            forget_social_deletions,
+        ],
         sessions=sessions,
         metadata=models.Base.metadata,
         clock=clock,

@@ -39,13 +39,18 @@ async def begin(
     if credential is None or changed or state is not State.ACTIVE:
         raise sign_in_failed()
     credential.password_hash = password_hash
-    await make_room(session, proven.user_id, now)
+    return await start(session, proven.user_id, acr=PASSWORD, device=device, now=now)
+
+
+async def start(session: AsyncSession, user_id: UUID, *, acr: str, device: str, now: datetime) -> tuple[Session, str]:
+    """Begin a session of a user, who is held and has proven themself in the way that `acr` names."""
+    await make_room(session, user_id, now)
     secret, secret_hash = opaque.make()
     begun = Session(
-        user_id=proven.user_id,
+        user_id=user_id,
         secret_hash=secret_hash,
         device=device,
-        acr=PASSWORD,
+        acr=acr,
         create_time=now,
         auth_time=now,
         last_use_time=now,

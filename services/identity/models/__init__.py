@@ -14,6 +14,7 @@ from services.identity.models.people import (
     User,
 )
 from services.identity.models.sessions import Session
+from services.identity.models.social import ClaimKind, ExternalIdentity, SocialClaim, SocialDeletion, SocialFlow
 
 __all__ = [
     "Algorithm",
@@ -22,9 +23,11 @@ __all__ = [
     "BillingAddress",
     "Business",
     "BusinessKind",
+    "ClaimKind",
     "Client",
     "Credential",
     "EmailChange",
+    "ExternalIdentity",
     "Photo",
     "PostalAddress",
     "Profile",
@@ -32,6 +35,9 @@ __all__ = [
     "Registration",
     "Session",
     "ShippingAddress",
+    "SocialClaim",
+    "SocialDeletion",
+    "SocialFlow",
     "State",
     "User",
 ]
