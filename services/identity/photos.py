@@ -1,7 +1,7 @@
 """Photos, written anew: what is kept of a picture is its pixels, a bounded number of them.
 
-A photo from a camera says where and when it was taken and by whom; what only calls itself one may be a program, or unpack
-to gigabytes. So nothing of a file is kept but what it shows, and what is shown is no larger than a page needs.
+A photo from a camera says where and when it was taken and by whom; what only calls itself one may be a program, or
+unpack to gigabytes. So nothing of a file is kept but what it shows, and what is shown is no larger than a page needs.
 """
 
 import asyncio

@@ -27,7 +27,7 @@ FIELDS = ("display_name", *PARTS)
 async def create(
     session: AsyncSession, *, id: UUID, email: str, password_hash: str | None, profile: Profile, now: datetime
 ) -> User:
-    """Make a user, or refuse because the address belongs to one. Who signs in with an account elsewhere has no password."""
+    """Make a user, or refuse because the address belongs to one. Who comes by an account elsewhere has no password."""
     await addresses.take_turns(session, email)  # somebody else may be about to have it
     made = insert(User).values(
         id=id,

@@ -180,10 +180,10 @@ class Social(SocialServiceServicer):
         )
 
     async def DeleteExternalIdentity(self, request: pb.DeleteExternalIdentityRequest, context: Context) -> Empty:
-        who, id = parse("users/{user}/externalIdentities/{external_identity}", request.name)
+        who, one = parse("users/{user}/externalIdentities/{external_identity}", request.name)
         async with self.sessions.begin() as session:
             user = await users.hold_active(session, who)
-            ended = await links.end(session, user, id, now=self.clock())
+            ended = await links.end(session, user, one, now=self.clock())
             await notices.unlinked(
                 session, to=user.email, person=user.id, title=self.title(ended.provider), public_url=self.public_url
             )

@@ -1,7 +1,7 @@
 """What becomes of somebody whom a provider has proven: a sign-in, an account, a link, or a claim to one.
 
-An address never says who somebody is. A new account gets the address only where it is proven: by the provider, if that is
-the mailbox itself, or by a mailed link. Every account of ours has a proven address from its beginning, so there is none
+An address never says who somebody is. A new account gets it only where it is proven: by the provider, if that is the
+mailbox itself, or by a mailed link. Every account of ours has a proven address from its beginning, so there is none
 that somebody prepared for its later owner (pre-hijacking); a registration that was begun with the address ends.
 """
 
@@ -40,7 +40,7 @@ class Waits:
 async def arrive(
     session: AsyncSession, person: Person, *, photo: Photo | None, device: str, now: datetime
 ) -> SignedIn | Waits:
-    """Sign in who is known, make an account for whose address is proven, and let everybody else prove one thing more."""
+    """Sign in who is known, make an account where the address is proven, and let others prove one thing more."""
     known = await links.find(session, person.issuer, person.sub)
     if known is not None:
         return await come_back(session, known, device=device, now=now)

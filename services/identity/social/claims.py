@@ -1,8 +1,8 @@
 """Claims: somebody is proven to a provider, and has to prove one thing more to us, in the same browser, within an hour.
 
 Either the address that their account is to have (a link is mailed to it), or that the account which has it is theirs
-(its password). A mailed link alone does nothing: who is made to open one that somebody else asked for has not the cookie
-of the browser that began, and so never gets an account that somebody else can enter, too.
+(its password). A mailed link alone does nothing: who is made to open one that somebody else asked for has not the
+cookie of the browser that began, and so never gets an account that somebody else can enter, too.
 """
 
 from datetime import datetime, timedelta

@@ -33,7 +33,7 @@ async def find(session: AsyncSession, issuer: str, sub: str) -> ExternalIdentity
 async def link(
     session: AsyncSession, user: User, person: Person, *, is_proven: bool, now: datetime
 ) -> tuple[ExternalIdentity, bool]:
-    """Let a user, who is held, sign in with an account elsewhere; whether that is news. Refuse where it is another's."""
+    """Let a user, who is held, sign in with an account elsewhere; whether that is news. Refuse what is another's."""
     many = select(func.count()).where(ExternalIdentity.user_id == user.id)
     if (await session.scalar(many) or 0) >= MOST:
         raise QuotaExceeded("That many accounts cannot be linked.", quota="linked accounts")

@@ -44,8 +44,8 @@ async def address_link(
 async def address_known(session: AsyncSession, *, to: str, person: UUID, title: str, public_url: str) -> None:
     """What the owner of an account gets instead."""
     paragraphs = [
-        f"Somebody, probably you, wanted to sign in with {title} and this address. You already have an account: sign in "
-        f"to it, and link {title} there.",
+        f"Somebody, probably you, wanted to sign in with {title} and this address.",
+        f"You already have an account: sign in to it, and link {title} there.",
         f"{public_url}/#account",
         "If it was not you, there is nothing to do: nobody has got in, and your account has not changed.",
     ]

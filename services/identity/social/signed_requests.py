@@ -1,5 +1,5 @@
-"""What Facebook tells by itself, signed with the app's secret: that a person wants what came from there deleted, or that
-they took back that we may ask there ("Data Deletion Request Callback", "Deauthorize Callback").
+"""What Facebook tells by itself, signed with the app's secret: that a person wants what came from there deleted, or
+that they took back that we may ask there ("Data Deletion Request Callback", "Deauthorize Callback").
 
 A deletion ends the link. Where that is the only way into the account, the whole account is erased: whoever asked for it
 there has no other way to ask for it here. A status is told by a code that names nobody.

@@ -96,8 +96,8 @@ def failed() -> SocialProviderFailed:
 
 
 class PublicOnly(httpcore.AsyncNetworkBackend):
-    """Connects to the public internet and to nothing else. The address is looked at that is then connected to: a name that
-    was public a moment ago may lead anywhere now."""
+    """Connects to the public internet and to nothing else. The address is looked at that is then connected to: a name
+    that was public a moment ago may lead anywhere now."""
 
     def __init__(self) -> None:
         self.inner = httpcore.AnyIOBackend()
