@@ -10,9 +10,10 @@ from rapport.annotations.v1.event_pb2 import event as event_option
 from rapport.commerce.v1 import commerce_pb2
 from rapport.commerce.v1 import events_pb2 as commerce_events
 from rapport.identity.v1 import events_pb2 as identity_events
-from rapport.identity.v1 import identity_pb2, oauth_pb2
+from rapport.identity.v1 import identity_pb2, oauth_pb2, social_pb2
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
+from rapport.identity.v1.social_pb2_grpc import SocialServiceStub
 from rapport.loyalty.v1 import events_pb2 as loyalty_events
 from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2, rewards_pb2
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
@@ -33,15 +34,17 @@ from gateway.http import Headers
 from gateway.oauth import OAuth
 from gateway.openapi import document
 from gateway.pages import Pages
+from gateway.providers import Providers
 from gateway.serving import Gateway, run
 from gateway.sessions import Sessions
 from gateway.settings import Settings
+from gateway.social import Social
 from gateway.stream import Facts
 from gateway.transcoder import Backend, ways
 
 EVENTS = (commerce_events, identity_events, loyalty_events, privacy_events, support_events)
 CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
-    "identity": (identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR),
+    "identity": (identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, social_pb2.DESCRIPTOR),
     "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR),
     "privacy": (privacy_pb2.DESCRIPTOR,),
     "loyalty": (
@@ -74,21 +77,26 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
         carried = list(ways(backends, sessions, codec, settings.patience_seconds))
         browser = Browser(identity, sessions, codec)
         facts = Facts(line, sessions, codec, events(), heartbeat=settings.heartbeat_seconds)
+        providers = Providers(SocialServiceStub(channels["identity"]))
         pages = Pages(
             SupportServiceStub(channels["support"]),
             LoyaltyServiceStub(channels["loyalty"]),
             identity,
+            providers,
             document([way.rule for way in carried], settings.origin),
             store=settings.store,
             mailbox=settings.mailbox_url,
         )
+        oauth = OAuth(OAuthServiceStub(channels["identity"]), identity, sessions, pages, providers, settings.origin)
+        social = Social(SocialServiceStub(channels["identity"]), providers, oauth, browser, sessions)
         endpoints = [
             *((way.rule.verb, way.rule.template.text, way.answer) for way in carried),
             ("POST", "/session", browser.sign_in),
             ("GET", "/session", browser.show),
             ("DELETE", "/session", browser.sign_out),
             ("GET", "/events", facts.serve),
-            *OAuth(OAuthServiceStub(channels["identity"]), identity, sessions, pages, settings.origin).endpoints(),
+            *oauth.endpoints(),
+            *social.endpoints(),
             *pages.endpoints(),
         ]
         app = App(endpoints, settings.origins, SECURE if settings.origin.startswith("https:") else [])

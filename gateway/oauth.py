@@ -8,10 +8,8 @@ GET /oauth/jwks    GET /.well-known/openid-configuration, oauth-authorization-se
 """
 
 import hmac
-import secrets
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -22,13 +20,13 @@ from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 
 from chassis.refusal import refused
+from gateway.forms import FORM_COOKIE, form_cookie, hidden_fields, set_form, token_of
 from gateway.http import Handler, Headers, Request, Response, pairs
-from gateway.pages import HEADERS, POLICY, Pages
+from gateway.pages import HEADERS, Pages, policy
+from gateway.providers import Providers, origins
 from gateway.refusals import OriginRefused
 from gateway.sessions import CLEARED, LINKED, Sessions, cookies
 
-FORM_COOKIE = "__Host-rapport-form"
-SET_FORM = "{}={}; Path=/; Secure; HttpOnly; SameSite=Lax"  # Lax: a link from elsewhere must not renew it
 JSON: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 READABLE: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"public, max-age=300")]
 CALLED = {
@@ -61,10 +59,16 @@ class OAuth:
     """The provider's endpoints."""
 
     def __init__(
-        self, oauth: OAuthServiceStub, identity: IdentityServiceStub, sessions: Sessions, pages: Pages, issuer: str
+        self,
+        oauth: OAuthServiceStub,
+        identity: IdentityServiceStub,
+        sessions: Sessions,
+        pages: Pages,
+        providers: Providers,
+        issuer: str,
     ) -> None:
         self.oauth, self.identity, self.sessions, self.pages = oauth, identity, sessions, pages
-        self.issuer = issuer
+        self.providers, self.issuer = providers, issuer
 
     def endpoints(self) -> Iterator[tuple[str, str, Handler]]:
         yield "GET", "/oauth/authorize", self.authorize
@@ -109,6 +113,7 @@ class OAuth:
                 return self.sent_on(answer.redirect)
             case "sign_in":
                 shown: dict[str, Any] = {"client": answer.sign_in.client_title, "email": answer.sign_in.login_hint}
+                shown["providers"] = await self.providers.offered()
                 return self.form(request, "oauth_sign_in.html", asked, since, shown)
             case "consent":
                 scopes = [SCOPES.get(one, one) for one in answer.consent.scopes]
@@ -129,6 +134,7 @@ class OAuth:
             if error.code() not in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT):
                 return self.failed(error)
             shown = {"client": fields.get("client", ""), "email": said.email, "wrong": True}
+            shown["providers"] = await self.providers.offered()
             return self.form(request, "oauth_sign_in.html", asked, since, shown, status=401)
         response = await self.go_on(request, asked, made.secret, since=since)
         response.headers += cookies(made.secret)
@@ -198,13 +204,13 @@ class OAuth:
         status: int = 200,
     ) -> Response:
         """A page with a form that goes on with the request, as it was asked."""
-        cookie = request.cookie(FORM_COOKIE) or secrets.token_urlsafe(24)
-        began = since or self.sessions.clock()
-        hidden = {"request": urlencode(asked), "asked": str(int(began.timestamp())), "form_token": token_of(cookie)}
+        cookie, began = form_cookie(request), since or self.sessions.clock()
+        hidden = hidden_fields(cookie, urlencode(asked), int(began.timestamp()))
         said = dict(asked)
-        target = origin_of(said.get("redirect_uri") or said.get("post_logout_redirect_uri", ""))
+        client = origin_of(said.get("redirect_uri") or said.get("post_logout_redirect_uri", ""))
+        target = f"{client} {origins(shown.get('providers', ()))}".strip()
         response = self.page(template, status, target=target, hidden=hidden, **shown)
-        response.headers.append((b"set-cookie", SET_FORM.format(FORM_COOKIE, cookie).encode()))
+        response.headers.append(set_form(cookie))
         return response
 
     def sent_on(self, redirect: oauth_pb2.AuthorizeResponse.Redirect) -> Response:
@@ -223,9 +229,8 @@ class OAuth:
         return self.page("action.html", 503, title="Not yet", text="That did not work just now. Please try again.")
 
     def page(self, template: str, status: int = 200, *, target: str = "", **said: Any) -> Response:
-        policy = POLICY.replace(b"form-action 'self'", f"form-action 'self' {target}".rstrip().encode())
         headers = [one for one in HEADERS if one[0] not in (b"content-security-policy", b"referrer-policy")]
-        headers += [(b"content-security-policy", policy), NO_REFERRER, (b"cache-control", b"no-store")]
+        headers += [(b"content-security-policy", policy(target)), NO_REFERRER, (b"cache-control", b"no-store")]
         return Response(self.pages.rendered(template, **said), status, headers)
 
     # What clients call
@@ -298,11 +303,6 @@ def gone_on(uri: str) -> Response:
 
 def parameters(fields: Fields) -> list[oauth_pb2.Parameter]:
     return [oauth_pb2.Parameter(name=name, value=value) for name, value in fields if name]
-
-
-def token_of(cookie: str) -> str:
-    """What a form of this browser's bears: whoever reads the page cannot make the cookie of it."""
-    return sha256(cookie.encode()).hexdigest()
 
 
 def origin_of(uri: str) -> str:

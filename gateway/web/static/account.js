@@ -1,9 +1,11 @@
 import { get, patch, post, session } from "./api.js";
 import { card, field, form, h, problem } from "./dom.js";
+import { socialForm } from "./elsewhere.js";
 import { listen, stopListening } from "./facts.js";
 import { orders } from "./orders.js";
 import { points } from "./points.js";
 import { address as mailAddress, apps, password, sessions } from "./security.js";
+import { ways } from "./social.js";
 import { tickets } from "./tickets.js";
 
 // Everything a person sees of their own account, or the two forms that lead to one.
@@ -30,14 +32,14 @@ class AccountArea extends HTMLElement {
 function own({ user }) {
   return h("div", { class: "stack" },
     h("div", { class: "columns" }, h("div", { class: "stack" }, orders(user), tickets(user)), points(user)),
-    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user)), h("div", { class: "stack" }, sessions(user), apps(user))));
+    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user), ways(user)), h("div", { class: "stack" }, sessions(user), apps(user))));
 }
 
 function signIn() {
   return card("Sign in", form([
     field("E-mail", { type: "email", name: "email", required: true, autocomplete: "username", maxlength: 254 }),
     field("Password", { type: "password", name: "password", required: true, autocomplete: "current-password", maxlength: 128 }),
-  ], "Sign in", ({ email, password }) => session.signIn(email, password)), h("p", { class: "hint" }, h("a", { href: "/forgot" }, "Forgot your password?")));
+  ], "Sign in", ({ email, password }) => session.signIn(email, password)), socialForm(), h("p", { class: "hint" }, h("a", { href: "/forgot" }, "Forgot your password?")));
 }
 
 function register() {
