@@ -48,7 +48,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 PHOTOS: Mapping[str, Callable[[int], tuple[bytes, str]]] = {
     "plain": plain,
-    "photo_bomb": lambda colour: plain(colour, 9_000),  # a quarter of a megabyte that unpacks to 240
+    "photo_bomb": lambda colour: plain(colour, 5_500),  # 90 kilobytes that unpack to as many megabytes
     "photo_huge": lambda colour: (plain(colour)[0] + bytes(4 << 20), "image/png"),
     "photo_svg": lambda _: (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "image/svg+xml"),
     "photo_redirect": plain,

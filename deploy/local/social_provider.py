@@ -120,7 +120,7 @@ class Elsewhere:
         if problem := self.wrong(provider, said):
             return PlainTextResponse(f"{problem}\n", 400)
         back = {"state": text(said, "state")}
-        account = self.account(provider, text(said, "account"))
+        account = self.account(provider, said)
         if account is None:
             back |= {"error": "access_denied", "error_description": "The person said no."}
         else:
@@ -149,9 +149,12 @@ class Elsewhere:
             return "Send state, and code_challenge with S256."
         return ""
 
-    def account(self, provider: str, sub: str) -> Account | None:
+    def account(self, provider: str, said: Mapping[str, Any]) -> Account | None:
+        """Who was chosen; somebody who is new here, too, by the name that was typed."""
+        if text(said, "account") == "new":
+            return Account(secrets.token_hex(8), text(said, "name"), text(said, "email"), 0x7A6C9D)
         here = {one.sub: one for one in ACCOUNTS[provider]} | self.made_up
-        return here.get(sub)
+        return here.get(text(said, "account"))
 
     # What the store asks
 

@@ -136,6 +136,14 @@ MUTATIONS = (
         ("support",),
     ),
     Mutation(
+        "social_sign_up",
+        "the last way in can be ended",
+        "services/identity/social/links.py",
+        "    if not await has_another_way(session, found):\n",
+        "    if found is None:\n",
+        ("identity",),
+    ),
+    Mutation(
         "delete_account",
         "nobody hears that a session ended",
         "chassis/revocations.py",

@@ -191,7 +191,7 @@ async def test_who_is_signed_in_links_and_ends_the_link(store: Store, browser: B
         problem(await http.post("/social/google/link"), 401, "SIGN_IN_NEEDED")
 
 
-# What goes wrong is a page that says what to do --------------------------------------------------------------------------
+# What goes wrong is a page that says what to do -----------------------------------------------------------------------
 
 
 async def test_a_state_works_once_and_in_the_browser_that_began(store: Store, browser: Browser) -> None:
@@ -274,7 +274,7 @@ async def test_pages_without_providers_have_no_buttons_and_are_whole(lonely: Oth
         assert "/social/google" in (await http.get("/")).text
 
 
-# What Facebook tells by itself -------------------------------------------------------------------------------------------
+# What Facebook tells by itself ----------------------------------------------------------------------------------------
 
 
 def signed_request(store: Store, sub: str, secret: str = "") -> dict[str, str]:

@@ -56,7 +56,7 @@ async def running(clock: Clock) -> AsyncIterator[tuple[Elsewhere, Stop]]:
     )
     made = elsewhere(told, clock)
     config = uvicorn.Config(
-        made.application(), "127.0.0.1", port, log_level="error", access_log=False, lifespan="off", ws="none"
+        made.application(), "127.0.0.1", port, log_level="critical", access_log=False, lifespan="off", ws="none"
     )
     server = Server(config)
     serving = asyncio.create_task(server.serve())

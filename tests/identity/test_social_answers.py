@@ -3,11 +3,13 @@
 from datetime import timedelta
 
 import grpc
+import httpcore
 import pytest
 from rapport.identity.v1.events_pb2 import ExternalIdentityLinked, SessionCreated, UserCreated
 
 from services.identity.social.id_tokens import AGAIN
-from services.identity.social.wire import is_public
+from services.identity.social import wire
+from services.identity.social.wire import PublicOnly, is_public
 from tests.identity.social import NORA, TOM, VERA, Social
 from tests.world import refused
 
@@ -124,6 +126,16 @@ async def test_a_provider_that_is_down_is_said_to_fail(social: Social) -> None:
     await social.stop()
     with refused("SOCIAL_PROVIDER_FAILED"):
         await social.complete(begun, back)
+
+
+async def test_a_connection_for_a_photo_looks_where_it_goes(social: Social, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody listens there, so that it is the look that stops it."""
+    port = int(social.there.settings.listen.rpartition(":")[2])
+    for host in ("127.0.0.1", "localhost"):
+        with pytest.raises(httpcore.ConnectError):
+            await PublicOnly().connect_tcp(host, port, 1.0)
+    monkeypatch.setattr(wire, "is_public", lambda _: True)
+    await (await PublicOnly().connect_tcp("127.0.0.1", port, 1.0)).aclose()
 
 
 PRIVATE = [

@@ -17,7 +17,8 @@ import httpx
 
 from deploy.local.people import password
 from deploy.local.plan import Plan
-from tests.journeys.people import Browser, Mailbox, Missing, Stream, done, eventually, new_key
+from tests.journeys.elsewhere import Visitor, consent
+from tests.journeys.people import COOKIE, Browser, Mailbox, Missing, Stream, done, eventually, new_key
 from tests.journeys.platform import advance, consume_late, find_left
 from tests.journeys.shop import Shop, paid, placed
 
@@ -333,6 +334,34 @@ async def export(story: Story) -> Told:
     held = await story.customer.get("/v1/dataMap")
     columns = sum(len(one["holdings"]) for one in held["holders"])
     return f"{rows} rows of {len(copy['holders'])} services, {len(present)} planted items in them; {columns} kinds"
+
+
+@step("Somebody else signs up with Google: with a name, a photo and no password; and leaves again")
+async def social_sign_up(story: Story) -> Told:
+    name, email = story.plant("social_name", "Nora {}"), story.plant("social_email", "{}@gmail.com")
+    visitor, nora = Visitor(story.store), Browser(story.store)
+    back = await consent(await visitor.leave("google"), name, email)
+    kept = dict(visitor.cookies)
+    answer = await visitor.go("GET", back, "cross-site")
+    assert (answer.status_code, answer.headers.get("location")) == (303, "/#account"), answer.text
+    nora.secret = visitor.cookies[COOKIE]
+    nora.user = (await nora.get("/session"))["user"]
+    me = await nora.get(f"/v1/{nora.user}")
+    assert (me["displayName"], me["email"], me["hasPhoto"]) == (name, email, True), me
+    linked = await nora.get(f"/v1/{nora.user}/externalIdentities")
+    assert (linked["hasPassword"], len(linked["externalIdentities"])) == (False, 1), linked
+    last = await nora.call("DELETE", f"/v1/{linked['externalIdentities'][0]['name']}")
+    assert last.reason == "LAST_WAY_IN", f"the only way in was ended: {last.body}"
+    visitor.cookies = kept
+    again = await visitor.go("GET", back, "cross-site")
+    assert (again.status_code, "Please begin again" in again.text) == (400, True), "a way back worked twice"
+    gone = done(await nora.call("DELETE", f"/v1/{nora.user}"))
+
+    async def completed() -> bool:
+        return bool((await story.store.get(f"/v1/{gone['erasure']}")).json()["state"] == "COMPLETED")
+
+    await eventually(completed, "the end of her account")
+    return f"{nora.user[:14]}…, by a stand-in for Google"
 
 
 @step("Deletes her account, and is signed out everywhere")
