@@ -97,7 +97,12 @@ class Pages:
             shelves, unavailable = [], True
         # Who has no cookie need not be asked about; who comes back from another site shows the second one only.
         has_cookie = bool(request.cookie(COOKIE) or request.cookie(LINKED))
-        found = {"query": query, "shelves": shelves, "unavailable": unavailable, "has_cookie": has_cookie}
+        found: dict[str, Any] = {
+            "query": query,
+            "shelves": shelves,
+            "unavailable": unavailable,
+            "has_cookie": has_cookie,
+        }
         offered = await self.providers.offered()
         if not offered:
             return self.html("home.html", **found)

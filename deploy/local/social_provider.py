@@ -229,7 +229,7 @@ class Elsewhere:
                 head = orjson.dumps({"alg": "HS256", "kid": KEY_ID})
                 parts = (head, orjson.dumps(claims))
                 signing = ".".join(urlsafe_b64encode(one).decode().rstrip("=") for one in parts)
-                secret = self.key.as_pem(private=False)
+                secret = self.key.as_pem(private=False)  # type: ignore[no-untyped-call]
                 signature = hmac.digest(secret, signing.encode(), "sha256")
                 return f"{signing}.{urlsafe_b64encode(signature).decode().rstrip('=')}"
             case "foreign_key":

@@ -88,7 +88,7 @@ async def forget(store: Store, user: str) -> None:
         gone = (await http.delete(f"/v1/{user}")).json()
 
         async def is_gone() -> bool:
-            return (await http.get(f"/v1/{gone['erasure']}")).json()["state"] == "COMPLETED"
+            return bool((await http.get(f"/v1/{gone['erasure']}")).json()["state"] == "COMPLETED")
 
         await eventually(is_gone, "the end of an account")
 

@@ -14,7 +14,7 @@ from tests.identity.people import PNG
 WHERE = "52.5163 N 13.3777 E"
 
 
-def made(format: str, mode: str = "RGB", size: tuple[int, int] = (900, 600), **said: Any) -> bytes:
+def made(format: str, mode: str = "RGB", size: Any = (900, 600), **said: Any) -> bytes:
     file = BytesIO()
     Image.new(mode, size, 1).save(file, format, **said)
     return file.getvalue()

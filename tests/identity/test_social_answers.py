@@ -7,8 +7,8 @@ import httpcore
 import pytest
 from rapport.identity.v1.events_pb2 import ExternalIdentityLinked, SessionCreated, UserCreated
 
-from services.identity.social.id_tokens import AGAIN
 from services.identity.social import wire
+from services.identity.social.id_tokens import AGAIN
 from services.identity.social.wire import PublicOnly, is_public
 from tests.identity.social import NORA, TOM, VERA, Social
 from tests.world import refused
@@ -37,7 +37,7 @@ FAILING = ["slow", "endless", "redirect", "broken", "no_json"]
 
 async def nobody_came(social: Social) -> bool:
     facts = (UserCreated, SessionCreated, ExternalIdentityLinked)
-    return not any([await social.identity.stated(kind) for kind in facts])  # type: ignore[type-var]
+    return not any([await social.identity.stated(kind) for kind in facts])
 
 
 @pytest.mark.parametrize("mischief", UNPROVEN)

@@ -8,7 +8,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
@@ -70,7 +70,7 @@ class IdTokens:
             raise failed()
         fit = [one for one in listed if isinstance(one, dict) and one.get("kty") in ("RSA", "EC") and "d" not in one]
         try:
-            keys = KeySet.import_key_set({"keys": fit}).keys  # type: ignore[typeddict-item]
+            keys = KeySet.import_key_set({"keys": fit}).keys
         except (JoseError, ValueError, TypeError, KeyError):
             raise failed() from None
         return {str(one.kid): one for one in keys if isinstance(one, RSAKey | ECKey)}
@@ -107,7 +107,7 @@ def is_for_us(provider: Provider, said: Claims, nonce: str, now: datetime) -> bo
     )
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

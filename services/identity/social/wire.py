@@ -23,7 +23,7 @@ PATIENCE = 3.0  # seconds, for one answer to be whole
 MOST_JSON = 64 << 10
 MOST_PHOTO = 2 << 20
 NAT64 = ip_network("64:ff9b::/96")  # RFC 6052
-PLAIN = {"accept-encoding": "identity"}
+PLAIN: dict[bytes | str, bytes | str] = {"accept-encoding": "identity"}
 TIMEOUTS = {"connect": PATIENCE, "read": PATIENCE, "write": PATIENCE, "pool": PATIENCE}
 FAILED = (httpx.HTTPError, httpx.InvalidURL, httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
 
