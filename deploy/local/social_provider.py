@@ -152,7 +152,9 @@ class Elsewhere:
     def account(self, provider: str, said: Mapping[str, Any]) -> Account | None:
         """Who was chosen; somebody who is new here, too, by the name that was typed."""
         if text(said, "account") == "new":
-            return Account(secrets.token_hex(8), text(said, "name"), text(said, "email"), 0x7A6C9D)
+            email = text(said, "email")
+            sub = sha256(email.encode()).hexdigest()[:16] if email else secrets.token_hex(8)
+            return Account(sub, text(said, "name"), email, 0x7A6C9D)
         here = {one.sub: one for one in ACCOUNTS[provider]} | self.made_up
         return here.get(text(said, "account"))
 

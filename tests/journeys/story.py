@@ -358,7 +358,7 @@ async def social_sign_up(story: Story) -> Told:
     gone = done(await nora.call("DELETE", f"/v1/{nora.user}"))
 
     async def completed() -> bool:
-        return bool((await story.store.get(f"/v1/{gone['erasure']}")).json()["state"] == "COMPLETED")
+        return bool((await story.store.get(f"/v1/{gone['erasure']}")).json().get("state") == "COMPLETED")
 
     await eventually(completed, "the end of her account")
     return f"{nora.user[:14]}…, by a stand-in for Google"
