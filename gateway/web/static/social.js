@@ -15,14 +15,14 @@ export function ways(user) {
     try {
       const [linked, { providers }] = await Promise.all([list(`/v1/${user}/externalIdentities`, "externalIdentities"), get("/v1/socialProviders")]);
       rows.replaceChildren(...linked.map(row), ...(linked.length ? [] : [h("li", { class: "note" }, "You sign in with your password alone.")]));
-      others.replaceChildren(...providers.map(({ provider, title }) => form([], `Link ${title}`, () => link(provider), { class: "quiet" })));
+      others.replaceChildren(...providers.filter(({ provider }) => linked.every((one) => one.provider !== provider)).map(({ provider, title }) => form([], `Link ${title}`, () => link(provider), { class: "quiet" })));
     } catch (error) {
       rows.replaceChildren(h("li", {}, problem(error)));
     }
   };
   const row = (one) => h("li", { class: "row" },
     h("p", {}, one.providerTitle, h("small", {}, one.accountName || "An account there", ", since ", when(one.createTime))),
-    form([], `End ${one.providerTitle}`, async () => {
+    form([], `Unlink ${one.providerTitle}`, async () => {
       const done = await recently(() => remove(`/v1/${one.name}`));
       if (done !== null) await show();
     }, { class: "quiet" }));
