@@ -217,7 +217,8 @@ class Elsewhere:
         }
         if account.hd:
             claims["hd"] = account.hd
-        claims |= WRONG_CLAIMS.get(grant.mischief, lambda _: {})(now)
+        if wrong := WRONG_CLAIMS.get(grant.mischief):
+            claims |= wrong(now)
         claims = {name: value for name, value in claims.items() if value is not None}
         return self.signed(claims, grant.mischief)
 
@@ -231,7 +232,7 @@ class Elsewhere:
                 head = orjson.dumps({"alg": "HS256", "kid": KEY_ID})
                 parts = (head, orjson.dumps(claims))
                 signing = ".".join(urlsafe_b64encode(one).decode().rstrip("=") for one in parts)
-                secret = self.key.as_pem(private=False)  # type: ignore[no-untyped-call]
+                secret = self.key.as_pem(private=False)
                 signature = hmac.digest(secret, signing.encode(), "sha256")
                 return f"{signing}.{urlsafe_b64encode(signature).decode().rstrip('=')}"
             case "foreign_key":
