@@ -9,13 +9,22 @@ from google.protobuf.descriptor import Descriptor, FileDescriptor
 from rapport.annotations.v1.event_pb2 import event as event_option
 from rapport.commerce.v1 import commerce_pb2
 from rapport.commerce.v1 import events_pb2 as commerce_events
-from rapport.identity.v1 import audit_pb2, device_codes_pb2, factors_pb2, identity_pb2, oauth_pb2, proofs_pb2
+from rapport.identity.v1 import (
+    audit_pb2,
+    device_codes_pb2,
+    factors_pb2,
+    identity_pb2,
+    oauth_pb2,
+    proofs_pb2,
+    social_pb2,
+)
 from rapport.identity.v1 import events_pb2 as identity_events
 from rapport.identity.v1.device_codes_pb2_grpc import DeviceCodeServiceStub
 from rapport.identity.v1.factors_pb2_grpc import FactorsServiceStub
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 from rapport.identity.v1.proofs_pb2_grpc import ProofServiceStub
+from rapport.identity.v1.social_pb2_grpc import SocialServiceStub
 from rapport.loyalty.v1 import events_pb2 as loyalty_events
 from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2, rewards_pb2
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
@@ -37,9 +46,11 @@ from gateway.http import Headers
 from gateway.oauth import OAuth
 from gateway.openapi import document
 from gateway.pages import Pages
+from gateway.providers import Providers
 from gateway.serving import Gateway, run
 from gateway.sessions import Sessions
 from gateway.settings import Settings
+from gateway.social import Social
 from gateway.stream import Facts
 from gateway.transcoder import Backend, ways
 from gateway.visitors import Visitors
@@ -50,6 +61,7 @@ CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
         identity_pb2.DESCRIPTOR,
         factors_pb2.DESCRIPTOR,
         oauth_pb2.DESCRIPTOR,
+        social_pb2.DESCRIPTOR,
         audit_pb2.DESCRIPTOR,
         proofs_pb2.DESCRIPTOR,
         device_codes_pb2.DESCRIPTOR,
@@ -87,18 +99,28 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
         visitors, factors = Visitors(settings.proxies), FactorsServiceStub(channels["identity"])
         browser = Browser(identity, factors, sessions, visitors, codec)
         facts = Facts(line, sessions, codec, events(), heartbeat=settings.heartbeat_seconds)
+        providers = Providers(SocialServiceStub(channels["identity"]))
         pages = Pages(
             SupportServiceStub(channels["support"]),
             LoyaltyServiceStub(channels["loyalty"]),
             identity,
+            providers,
             document([way.rule for way in carried], settings.origin),
             store=settings.store,
             mailbox=settings.mailbox_url,
         )
         oauth = OAuth(
-            OAuthServiceStub(channels["identity"]), identity, factors, sessions, visitors, pages, settings.origin
+            OAuthServiceStub(channels["identity"]),
+            identity,
+            factors,
+            sessions,
+            visitors,
+            pages,
+            providers,
+            settings.origin,
         )
         oauth.typed = DeviceCodes(oauth, DeviceCodeServiceStub(channels["identity"]))
+        social = Social(SocialServiceStub(channels["identity"]), providers, oauth, browser, sessions)
         endpoints = [
             *((way.rule.verb, way.rule.template.text, way.answer) for way in carried),
             ("POST", "/session", browser.sign_in),
@@ -110,6 +132,7 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
             ("GET", "/events", facts.serve),
             *oauth.endpoints(),
             *oauth.typed.endpoints(),
+            *social.endpoints(),
             *pages.endpoints(),
         ]
         app = App(endpoints, settings.origins, SECURE if settings.origin.startswith("https:") else [])

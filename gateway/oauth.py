@@ -9,10 +9,8 @@ GET /oauth/jwks    GET /.well-known/openid-configuration, oauth-authorization-se
 """
 
 import hmac
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
-from hashlib import sha256
 from math import ceil
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -26,14 +24,14 @@ from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 
 from chassis.refusal import refused
 from gateway.device_codes import DeviceCodes, is_typed
+from gateway.forms import FORM_COOKIE, form_cookie, hidden_fields, set_form, token_of
 from gateway.http import Handler, Headers, Request, Response, pairs
-from gateway.pages import HEADERS, POLICY, Pages
+from gateway.pages import HEADERS, Pages, policy
+from gateway.providers import Providers, origins
 from gateway.refusals import OriginRefused
 from gateway.sessions import CLEARED, LINKED, Sessions, cookies, device_cookie, device_of
 from gateway.visitors import Visitors, remembered
 
-FORM_COOKIE = "__Host-rapport-form"
-SET_FORM = "{}={}; Path=/; Secure; HttpOnly; SameSite=Lax"  # Lax: a link from elsewhere must not renew it
 JSON: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 READABLE: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"public, max-age=300")]
 CALLED = {
@@ -85,10 +83,11 @@ class OAuth:
         sessions: Sessions,
         visitors: Visitors,
         pages: Pages,
+        providers: Providers,
         issuer: str,
     ) -> None:
         self.oauth, self.identity, self.factors, self.sessions = oauth, identity, factors, sessions
-        self.visitors, self.pages, self.issuer = visitors, pages, issuer
+        self.visitors, self.pages, self.providers, self.issuer = visitors, pages, providers, issuer
         self.typed: DeviceCodes  # where people type the codes of devices
 
     def endpoints(self) -> Iterator[tuple[str, str, Handler]]:
@@ -137,6 +136,7 @@ class OAuth:
                 return self.sent_on(answer.redirect)
             case "sign_in":
                 shown: dict[str, Any] = {"client": answer.sign_in.client_title, "email": answer.sign_in.login_hint}
+                shown["providers"] = await self.providers.offered()
                 return self.form(request, "oauth_sign_in.html", asked, since, shown, to=answer.redirect_uri)
             case "consent":
                 scopes = self.spoken(answer.consent.scopes)
@@ -163,17 +163,28 @@ class OAuth:
             if error.code() not in WRONG:
                 return self.failed(error)
             status, wrong = WRONG[error.code()]
-            shown = {"client": fields.get("client", ""), "email": said.email, "wrong": wrong}
-            to = fields.get("to", "")
+            shown: dict[str, Any] = {"client": fields.get("client", ""), "email": said.email, "wrong": wrong}
+            shown["providers"], to = await self.providers.offered(), fields.get("to", "")
             return self.form(request, "oauth_sign_in.html", asked, since, shown, status=status, to=to)
         if made.HasField("second_factor"):
-            shown = {"client": fields.get("client", ""), "challenge": made.second_factor.challenge}
-            response = self.form(request, "oauth_second_factor.html", asked, since, shown, to=fields.get("to", ""))
+            response = self.ask_factor(request, asked, since, made.second_factor, fields)
             response.headers += remembered(made.browser_secret)
             return response
         response = await self.go_on(request, asked, made.secret, since=since)
         response.headers += [*cookies(made.secret), *remembered(made.browser_secret)]
         return response
+
+    def ask_factor(
+        self,
+        request: Request,
+        asked: Fields,
+        since: datetime | None,
+        missing: identity_pb2.SecondFactor,
+        fields: Mapping[str, str],
+    ) -> Response:
+        """The page that asks for a code, and goes on from there."""
+        shown = {"client": fields.get("client", ""), "challenge": missing.challenge}
+        return self.form(request, "oauth_second_factor.html", asked, since, shown, to=fields.get("to", ""))
 
     async def second_factor(self, request: Request, _: Captured) -> Response:
         """Go on with a sign-in that waits for a code, of the app or from paper."""
@@ -188,7 +199,10 @@ class OAuth:
             made = await self.factors.ProveFactor(said)
         except grpc.aio.AioRpcError as error:
             return self.not_proven(request, error, fields, asked, since)
-        response = await self.go_on(request, asked, made.secret, since=since)
+        if asked:
+            response = await self.go_on(request, asked, made.secret, since=since)
+        else:  # who came by an account elsewhere, and for their own
+            response = gone_on("/#account")
         response.headers += [*cookies(made.secret), *device_cookie(made.device_secret)]
         return response
 
@@ -271,14 +285,14 @@ class OAuth:
         to: str = "",
     ) -> Response:
         """A page with a form that goes on with the request, as it was asked, and in the end leads to that address."""
-        cookie = request.cookie(FORM_COOKIE) or secrets.token_urlsafe(24)
-        began = since or self.sessions.clock()
-        hidden = {"request": urlencode(asked), "asked": str(int(began.timestamp())), "form_token": token_of(cookie)}
-        target = origin_of(to or dict(asked).get("post_logout_redirect_uri", ""))
+        cookie, began, said = form_cookie(request), since or self.sessions.clock(), dict(asked)
+        hidden = hidden_fields(cookie, urlencode(asked), int(began.timestamp()))
+        client = origin_of(to or said.get("redirect_uri") or said.get("post_logout_redirect_uri", ""))
+        target = f"{client} {origins(shown.get('providers', ()))}".strip()
         if to:
-            hidden["to"] = target
+            hidden["to"] = client
         response = self.page(template, status, target=target, hidden=hidden, **shown)
-        response.headers.append((b"set-cookie", SET_FORM.format(FORM_COOKIE, cookie).encode()))
+        response.headers.append(set_form(cookie))
         return response
 
     def sent_on(self, redirect: oauth_pb2.AuthorizeResponse.Redirect) -> Response:
@@ -297,9 +311,8 @@ class OAuth:
         return self.page("action.html", 503, title="Not yet", text="That did not work just now. Please try again.")
 
     def page(self, template: str, status: int = 200, *, target: str = "", **said: Any) -> Response:
-        policy = POLICY.replace(b"form-action 'self'", f"form-action 'self' {target}".rstrip().encode())
         headers = [one for one in HEADERS if one[0] not in (b"content-security-policy", b"referrer-policy")]
-        headers += [(b"content-security-policy", policy), NO_REFERRER, (b"cache-control", b"no-store")]
+        headers += [(b"content-security-policy", policy(target)), NO_REFERRER, (b"cache-control", b"no-store")]
         return Response(self.pages.rendered(template, **said), status, headers)
 
     # What clients call
@@ -415,11 +428,6 @@ def proof_of(typed: str) -> dict[str, str]:
 
 def parameters(fields: Fields) -> list[oauth_pb2.Parameter]:
     return [oauth_pb2.Parameter(name=name, value=value) for name, value in fields if name]
-
-
-def token_of(cookie: str) -> str:
-    """What a form of this browser's bears: whoever reads the page cannot make the cookie of it."""
-    return sha256(cookie.encode()).hexdigest()
 
 
 def origin_of(uri: str) -> str:

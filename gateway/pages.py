@@ -22,9 +22,11 @@ from rapport.support.v1.support_pb2_grpc import SupportServiceStub
 from chassis.refusal import refused
 from gateway.contracts import reasons
 from gateway.docs import grouped
+from gateway.forms import form_cookie, hidden_fields, set_form
 from gateway.http import Handler, Headers, Request, Response
 from gateway.kept import Kept, Shelf
-from gateway.sessions import COOKIE
+from gateway.providers import Providers, origins
+from gateway.sessions import COOKIE, LINKED
 
 WEB = Path(__file__).parent / "web"
 # Nothing but our own scripts and styles runs, and nothing is sent anywhere else.
@@ -32,9 +34,10 @@ POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+POLICY_NAME = b"content-security-policy"
 HEADERS: Headers = [
     (b"content-type", b"text/html; charset=utf-8"),
-    (b"content-security-policy", POLICY),
+    (POLICY_NAME, POLICY),
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
@@ -51,12 +54,13 @@ class Pages:
         support: SupportServiceStub,
         loyalty: LoyaltyServiceStub,
         identity: IdentityServiceStub,
+        providers: Providers,
         description: Mapping[str, Any],
         *,
         store: str,
         mailbox: str,
     ) -> None:
-        self.support, self.loyalty, self.identity = support, loyalty, identity
+        self.support, self.loyalty, self.identity, self.providers = support, loyalty, identity, providers
         self.templates = Environment(
             loader=FileSystemLoader(WEB / "templates"), autoescape=select_autoescape(), trim_blocks=True
         )
@@ -91,8 +95,22 @@ class Pages:
         except grpc.aio.AioRpcError as error:
             log.warning("faq_unavailable", code=error.code().name, reason=refused(error).reason)
             shelves, unavailable = [], True
-        has_cookie = bool(request.cookie(COOKIE))  # who has none need not be asked about
-        return self.html("home.html", query=query, shelves=shelves, unavailable=unavailable, has_cookie=has_cookie)
+        # Who has no cookie need not be asked about; who comes back from another site shows the second one only.
+        has_cookie = bool(request.cookie(COOKIE) or request.cookie(LINKED))
+        found: dict[str, Any] = {
+            "query": query,
+            "shelves": shelves,
+            "unavailable": unavailable,
+            "has_cookie": has_cookie,
+        }
+        offered = await self.providers.offered()
+        if not offered:
+            return self.html("home.html", **found)
+        cookie = form_cookie(request)
+        response = self.html("home.html", **found, providers=offered, hidden=hidden_fields(cookie))
+        response.headers.remove((POLICY_NAME, POLICY))
+        response.headers += [(POLICY_NAME, policy(origins(offered))), set_form(cookie)]
+        return response
 
     async def shelves(self) -> list[dict[str, Any]]:
         categories = await self.support.ListCategories(support.ListCategoriesRequest(page_size=200))
@@ -168,6 +186,11 @@ class Pages:
 
     def rendered(self, template: str, **values: Any) -> bytes:
         return self.templates.get_template(template).render(**values).encode()
+
+
+def policy(leads_to: str = "") -> bytes:
+    """The policy of a page whose forms lead on to these origins: without it, browsers stop them at the redirect."""
+    return POLICY.replace(b"form-action 'self'", f"form-action 'self' {leads_to}".rstrip().encode())
 
 
 def advice_by_package() -> list[tuple[str, list[tuple[str, str]]]]:

@@ -6,6 +6,7 @@ neither test nor status.
 
 import ast
 import importlib
+import pkgutil
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -43,8 +44,10 @@ def exists(test: str) -> bool:
 
 def has_rpc(rpc: str) -> bool:
     package, _, method = rpc.partition(".")
-    contract = importlib.import_module(f"rapport.{package}.v1.{package}_pb2").DESCRIPTOR
-    return any(method in service.methods_by_name for service in contract.services_by_name.values())
+    home = importlib.import_module(f"rapport.{package}.v1")
+    names = (one.name for one in pkgutil.iter_modules(home.__path__, f"{home.__name__}.") if one.name.endswith("_pb2"))
+    contracts = (importlib.import_module(name).DESCRIPTOR for name in names)
+    return any(method in one.methods_by_name for each in contracts for one in each.services_by_name.values())
 
 
 def main() -> int:

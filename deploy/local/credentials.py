@@ -4,6 +4,7 @@ import hashlib
 import json
 import secrets
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from deploy.local.plan import Plan
 from deploy.local.ports import SERVICES, instances
+from deploy.local.social_mischief import CLIENT_ID
 from deploy.local.state import State
 
 PEERS = (*SERVICES, "gateway", "operator", "shop")
@@ -36,6 +38,7 @@ def for_service(plan: Plan, service: str, instance: str) -> dict[str, str]:
             told["RAPPORT_ID_TOKEN_KEY_FILE"] = str(state.secret("id-token-key", id_token_key))
             told["RAPPORT_OAUTH_KEY_FILE"] = str(state.secret("oauth-key", hex_key))
             told["RAPPORT_FACTOR_KEY_FILE"] = str(state.secret("factor-key", hex_key))
+            told["RAPPORT_SOCIAL_PROVIDERS_FILE"] = str(social_providers(plan))
         case "loyalty":
             told["RAPPORT_PUBLIC_URL"] = plan.origin
             told["RAPPORT_BONUS_KEY_FILE"] = str(state.secret("bonus-key", hex_key))
@@ -70,6 +73,48 @@ def for_sink(plan: Plan) -> dict[str, str]:
         "RAPPORT_SMTP_LISTEN": f"127.0.0.1:{plan.ports['smtp']}",
         "RAPPORT_MAILBOX": str(plan.state.mailbox),
     }
+
+
+def for_social(plan: Plan) -> dict[str, str]:
+    """What the stand-in for Google and Facebook is told."""
+    told = {
+        "RAPPORT_LISTEN": f"127.0.0.1:{plan.ports['social']}",
+        "RAPPORT_PUBLIC_URL": plan.social_url,
+        "RAPPORT_STORE_URL": plan.urls["store"],
+        "RAPPORT_CLIENT_SECRET_FILE": str(plan.state.secret("social-client")),
+        "RAPPORT_SIGNING_KEY_FILE": str(plan.state.secret("social-key", ec_key)),
+    }
+    return told | ({"RAPPORT_TEST_CLOCK": str(plan.state.clock)} if plan.own_engines else {})
+
+
+def social_providers(plan: Plan) -> Path:
+    """The stand-in, as identity is told of it: docs/add-a-provider.md."""
+    there, secret = plan.social_url, str(plan.state.secret("social-client"))
+    return plan.state.told("social-providers.yaml", json.dumps({"providers": local_providers(there, secret)}, indent=1))
+
+
+def local_providers(there: str, secret_file: str) -> list[dict[str, Any]]:
+    both = {"client_id": CLIENT_ID, "client_secret_file": secret_file, "local": True}
+    google = {
+        "name": "google",
+        "title": "Google",
+        "kind": "oidc",
+        "issuer": f"{there}/google",
+        "authorization_endpoint": f"{there}/google/authorize",
+        "token_endpoint": f"{there}/google/token",
+        "jwks_uri": f"{there}/google/keys",
+        "proven_domains": ["gmail.com"],
+    }
+    facebook = {
+        "name": "facebook",
+        "title": "Facebook",
+        "kind": "facebook",
+        "issuer": f"{there}/facebook",
+        "authorization_endpoint": f"{there}/facebook/authorize",
+        "token_endpoint": f"{there}/facebook/token",
+        "profile_endpoint": f"{there}/facebook/me",
+    }
+    return [google | both, facebook | both]
 
 
 def for_nats(plan: Plan, user: str) -> dict[str, str]:
@@ -119,6 +164,12 @@ def hex_key() -> str:
 def signing_key() -> str:
     """An Ed25519 key in PEM."""
     key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def ec_key() -> str:
+    """A P-256 key in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 

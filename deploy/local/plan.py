@@ -42,6 +42,11 @@ class Plan:
             "mailbox": f"http://localhost:{self.ports['mail']}",
         }
 
+    @property
+    def social_url(self) -> str:
+        """Where the stand-in for Google and Facebook is."""
+        return f"http://localhost:{self.ports['social']}"
+
     def metrics(self) -> dict[str, str]:
         """Where each process of ours answers for itself, by its name."""
         return {

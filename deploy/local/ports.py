@@ -18,7 +18,8 @@ def instances(name: str, replicas: int) -> list[str]:
 
 def usual(replicas: int) -> dict[str, int]:
     """The port of every listener, by its name."""
-    ports = {"gateway": 8080, "mail": 8025, "smtp": 1025, "postgres": 5433, "nats": 4222, "nats-monitor": 8222}
+    ports = {"gateway": 8080, "mail": 8025, "smtp": 1025, "social": 8026}
+    ports |= {"postgres": 5433, "nats": 4222, "nats-monitor": 8222}
     for at, instance in enumerate(instances("gateway", replicas)):
         if replicas > 1:
             ports[instance] = 8081 + at  # behind the balancer, which has 8080

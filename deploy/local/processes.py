@@ -30,7 +30,7 @@ class Process:
 
 def table(plan: Plan) -> list[Process]:
     """Everything that the plan asks for, in no particular order."""
-    rows = [*engines(plan), sink(plan), *preparation(plan), *services(plan), *gateways(plan)]
+    rows = [*engines(plan), sink(plan), social(plan), *preparation(plan), *services(plan), *gateways(plan)]
     if not plan.only:
         return rows
     by_name = {row.name: row for row in rows}
@@ -87,6 +87,19 @@ def sink(plan: Plan) -> Process:
         ready=f"http://127.0.0.1:{plan.ports['mail']}/healthz",
         says=f"HTTP port {plan.ports['mail']} · SMTP port {plan.ports['smtp']}",
         settings=partial(credentials.for_sink, plan),
+    )
+
+
+def social(plan: Plan) -> Process:
+    port = plan.ports["social"]
+    return Process(
+        name="social",
+        command=python("deploy.local.social_provider"),
+        rank=SINK,
+        after=["prepare"] if plan.own_engines else [],  # which makes the clock that its tokens are dated by
+        ready=f"http://127.0.0.1:{port}/healthz",
+        says=f"stands in for Google and Facebook · HTTP port {port}",
+        settings=partial(credentials.for_social, plan),
     )
 
 

@@ -8,6 +8,7 @@ from rapport.identity.v1 import (
     identity_pb2,
     oauth_pb2,
     proofs_pb2,
+    social_pb2,
 )
 from rapport.identity.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from rapport.identity.v1.device_codes_pb2_grpc import add_DeviceCodeServiceServicer_to_server
@@ -15,6 +16,7 @@ from rapport.identity.v1.factors_pb2_grpc import add_FactorsServiceServicer_to_s
 from rapport.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
 from rapport.identity.v1.oauth_pb2_grpc import add_OAuthServiceServicer_to_server
 from rapport.identity.v1.proofs_pb2_grpc import add_ProofServiceServicer_to_server
+from rapport.identity.v1.social_pb2_grpc import add_SocialServiceServicer_to_server
 
 from chassis.database import Sessions
 from chassis.pages import Pages
@@ -45,9 +47,16 @@ from services.identity.rpc.factors import Factors
 from services.identity.rpc.identity import Identity
 from services.identity.rpc.oauth import OAuth
 from services.identity.rpc.proofs import Proofs
+from services.identity.rpc.social import Social
 from services.identity.sealing import Sealer
 from services.identity.sessions import forget_sessions
 from services.identity.settings import Settings
+from services.identity.social import providers
+from services.identity.social.asking import Asking
+from services.identity.social.claims import forget_social_claims
+from services.identity.social.flows import forget_social_flows
+from services.identity.social.signed_requests import forget_social_deletions
+from services.identity.social.wire import Wire
 from services.identity.tokens import Signer
 from services.identity.totp import forget_begun_totp
 
@@ -69,6 +78,8 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
     sealer, asks = Sealer(settings.factor_key.value), Ceremonies(settings.factor_key.value, public_url)
     identity = Identity(sessions, clock, pages, passwords, signer, marks, public_url)
     factors = Factors(sessions, clock, pages, passwords, sealer, asks, public_url)
+    known = providers.read(settings.social_providers.value)
+    social = Social(sessions, clock, pages, passwords, Asking(Wire()), known, public_url)
     return Service(
         name="identity",
         package="rapport.identity.v1",
@@ -76,6 +87,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             identity_pb2.DESCRIPTOR,
             factors_pb2.DESCRIPTOR,
             oauth_pb2.DESCRIPTOR,
+            social_pb2.DESCRIPTOR,
             audit_pb2.DESCRIPTOR,
             proofs_pb2.DESCRIPTOR,
             device_codes_pb2.DESCRIPTOR,
@@ -88,6 +100,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             (add_AuditServiceServicer_to_server, Audit(sessions, pages)),
             (add_ProofServiceServicer_to_server, Proofs(sessions, clock, signer)),
             (add_DeviceCodeServiceServicer_to_server, DeviceCodes(sessions, clock)),
+            (add_SocialServiceServicer_to_server, social),
         ],
         jobs=[
             forget_registrations,
@@ -107,6 +120,9 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             forget_devices,
             forget_begun_totp,
             forget_spent_challenges,
+            forget_social_flows,
+            forget_social_claims,
+            forget_social_deletions,
         ],
         sessions=sessions,
         metadata=models.Base.metadata,

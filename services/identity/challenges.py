@@ -1,6 +1,7 @@
 """Challenges: sign-ins that wait for the second factor. Each is a secret that was handed out, good once, for five
 minutes and for five tries."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,14 +20,22 @@ MOST = 20  # of one user: the oldest ends for the next
 BATCH = 1_000
 
 
-async def begin(session: AsyncSession, user: UUID, *, device: str, now: datetime) -> tuple[Challenge, str]:
-    """The challenge and its secret, of which only a hash is kept."""
+async def begin(
+    session: AsyncSession, user: UUID, *, amr: Sequence[str], device: str, now: datetime
+) -> tuple[Challenge, str]:
+    """The challenge and its secret, of which only a hash is kept. `amr` says what was proven before it (RFC 8176)."""
     mine = select(Challenge.token_hash).where(Challenge.user_id == user)
     oldest = mine.order_by(Challenge.create_time.desc()).offset(MOST - 1)
     await session.execute(delete(Challenge).where(Challenge.token_hash.in_(oldest)))
     token, token_hash = opaque.make()
     begun = Challenge(
-        token_hash=token_hash, user_id=user, device=device, tries=0, create_time=now, expire_time=now + LASTS
+        token_hash=token_hash,
+        user_id=user,
+        amr=list(amr),
+        device=device,
+        tries=0,
+        create_time=now,
+        expire_time=now + LASTS,
     )
     session.add(begun)
     await session.flush()

@@ -11,6 +11,7 @@ from services.identity import mails, sessions
 from services.identity.facts import state
 from services.identity.models import Challenge, Credential, Device, EmailChange, Guess, Recovery, Totp, User
 from services.identity.oauth import authorizations
+from services.identity.social import links
 
 
 async def change(
@@ -25,8 +26,13 @@ async def change(
 ) -> None:
     """Have a user, who is held, prove themself with another password, and end all that hung on the one before: sessions
     (`but` one, by its name), what clients may do, the trust in devices, and what waits for a link or a code."""
-    credential = await session.get_one(Credential, user.id)
-    credential.password_hash = password_hash
+    credential = await session.get(Credential, user.id)
+    if credential is None:  # until now they came with an account elsewhere
+        session.add(Credential(user_id=user.id, password_hash=password_hash))
+    else:
+        credential.password_hash = password_hash
+    if way == PasswordChanged.LINK:
+        await links.end_the_unproven(session, user.id, now=now)
     for hangs in (Recovery, EmailChange, Challenge, Device, Guess):
         await session.execute(delete(hangs).where(hangs.user_id == user.id))
     await session.execute(delete(Totp).where(Totp.user_id == user.id, Totp.confirm_time.is_(None)))

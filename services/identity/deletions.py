@@ -15,6 +15,7 @@ from services.identity import mails, registrations, sessions, users
 from services.identity.facts import state
 from services.identity.models import State, User
 from services.identity.oauth import authorizations
+from services.identity.social import claims
 
 
 async def request(session: AsyncSession, id: UUID, *, etag: str, now: datetime) -> User:
@@ -43,5 +44,6 @@ async def finish(session: AsyncSession, id: UUID, now: datetime) -> None:
     await sessions.revoke_all(session, id, now=now)
     # A link for this address may wait under another id, of which the erasure knows nothing.
     await registrations.forget(session, user.email)
+    await claims.forget(session, user.email)
     erasure = f"erasures/{user.erasure_id}" if user.erasure_id else ""
     await state(session, UserDeleted(user=user.name, erasure=erasure, event_time=timestamp(now)))

@@ -18,6 +18,7 @@ from services.identity import addresses, mails, opaque, registrations, users
 from services.identity.models import EmailChange, Recovery, State, User
 from services.identity.refusals import EmailTaken
 from services.identity.registrations import link_invalid
+from services.identity.social import links
 
 LINK_LASTS = timedelta(hours=24)
 MOST_AN_HOUR = 5
@@ -68,6 +69,7 @@ async def confirm(session: AsyncSession, token: str, *, now: datetime) -> "Confi
     before, user.email = user.email, change.email
     await users.state_update(session, user, ["email"], now)
     await registrations.forget(session, user.email)
+    await links.doubt(session, user.id)
     await session.execute(delete(Recovery).where(Recovery.user_id == user.id))  # they were mailed to the old address
     await session.delete(change)
     await mails.address_changed(session, to=before, person=user.id)

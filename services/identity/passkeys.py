@@ -16,10 +16,10 @@ from chassis.database import Sessions
 from chassis.jobs import job
 from chassis.refusal import QuotaExceeded
 from chassis.time import timestamp
-from services.identity import ceremonies, mails, users
+from services.identity import ceremonies, mails, users, ways_in
 from services.identity.ceremonies import Ceremonies, Signed
 from services.identity.facts import state
-from services.identity.models import Credential, Passkey, SpentChallenge, State, User
+from services.identity.models import Passkey, SpentChallenge, State, User
 from services.identity.refusals import FactorNotFound, LastWayIn
 
 MOST = 10  # of one user
@@ -76,8 +76,7 @@ async def remove(session: AsyncSession, user: UUID, id: UUID, *, public_url: str
     """Remove one, or refuse because there is none of that name, or no other way to sign in."""
     owner = await users.hold_active(session, user)
     passkey = await get(session, user, id)
-    others = [one for one in await of(session, user) if one.id != id and one.suspect_time is None]
-    if not others and await session.get(Credential, user) is None:
+    if not await ways_in.has_another(session, user, but=id):
         raise LastWayIn("That is the last way to sign in to this account.")
     await session.delete(passkey)
     await state(session, CredentialRemoved(user=owner.name, kind=events.PASSKEY, event_time=timestamp(now)))

@@ -91,9 +91,45 @@ class PasskeyRefused(Refusal):
     code, reason = StatusCode.UNAUTHENTICATED, ErrorReason.Name(errors.PASSKEY_REFUSED)
 
 
+class SocialProviderUnknown(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.SOCIAL_PROVIDER_UNKNOWN)
+
+
+class SocialStateInvalid(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.SOCIAL_STATE_INVALID)
+
+
+class SocialDenied(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.SOCIAL_DENIED)
+
+
+class SocialProviderFailed(Refusal):
+    code, reason = StatusCode.UNAVAILABLE, ErrorReason.Name(errors.SOCIAL_PROVIDER_FAILED)
+
+
+class SocialAnswerInvalid(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.SOCIAL_ANSWER_INVALID)
+
+
+class ExternalIdentityTaken(Refusal):
+    code, reason = StatusCode.ALREADY_EXISTS, ErrorReason.Name(errors.EXTERNAL_IDENTITY_TAKEN)
+
+
+class ExternalIdentityNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.EXTERNAL_IDENTITY_NOT_FOUND)
+
+
 class LastWayIn(Refusal):
     code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.LAST_WAY_IN)
 
 
 class FactorNeeded(Refusal):
     code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.FACTOR_NEEDED)
+
+
+class SignedRequestInvalid(Refusal):
+    code, reason = StatusCode.PERMISSION_DENIED, ErrorReason.Name(errors.SIGNED_REQUEST_INVALID)
+
+
+class SocialClaimInvalid(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.SOCIAL_CLAIM_INVALID)

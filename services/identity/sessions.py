@@ -23,6 +23,7 @@ TOUCHED_EVERY = timedelta(minutes=1)  # so that a busy session costs no write fo
 MOST = 100  # of one user: the oldest ends for the next
 BATCH = 1_000
 PASSWORD = ("pwd",)  # what a sign-in by password says of itself (RFC 8176)
+EXTERNAL = ("ext",)  # and what one by a provider's word does, for which that has no word
 
 
 async def hold_proven(session: AsyncSession, proven: Credential, *, password_hash: str) -> None:
@@ -86,7 +87,7 @@ async def renew(session: AsyncSession, secret: str, *, amr: Sequence[str], now: 
 
 def acr_of(amr: Sequence[str]) -> str:
     """How strongly: our own word for it."""
-    return "mfa" if "mfa" in amr else "pwd"
+    return "mfa" if "mfa" in amr else "ext" if "ext" in amr else "pwd"
 
 
 def sign_in_failed() -> SignInFailed:

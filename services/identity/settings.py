@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from chassis.settings import Secret, ServiceSettings
+from chassis.settings import UNSET, Secret, ServiceSettings
+from services.identity.social import providers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,3 +30,8 @@ class Settings(ServiceSettings):
     # Passwords hashed at once, each with the memory above, and how many more may wait for their turn.
     hashing_at_once: int = 2
     hashing_waiting: int = 32
+    # Where people have accounts that they may come by: Google, Facebook ... (docs/add-a-provider.md). None by default.
+    social_providers: Secret = UNSET
+
+    def __post_init__(self) -> None:
+        providers.read(self.social_providers.value)  # so that what is wrong is told before anything starts

@@ -1,6 +1,7 @@
 """Sign-ins: a password, and where there is a second factor that too, before there is a session.
 
     a password ──▶ begin ──▶ a session, or a challenge ──▶ count ──▶ finish ──▶ a session
+    a provider's word ──▶ by_provider ──▶ likewise
                                      renew: a session that proves again that it is its owner's
 
 What is counted is committed before it is looked at, so that guesses at once all count.
@@ -55,13 +56,23 @@ async def begin(
         return await sessions.begin(session, user, device=browser.title, amr=sessions.PASSWORD, auth_time=now, now=now)
     device = await known_devices.find(session, user, browser.secret, now=now)
     if device is None or ask_always or not known_devices.is_trusted(device, now):
-        challenge, token = await challenges.begin(session, user, device=browser.title, now=now)
+        challenge, token = await challenges.begin(session, user, amr=sessions.PASSWORD, device=browser.title, now=now)
         return Waiting(challenge, token, ways)
     known_devices.use(device, now)
     # All that is asked of them was proven when the factor was: what wants a fresh sign-in asks for that again.
     return await sessions.begin(
         session, user, device=browser.title, amr=sessions.PASSWORD, auth_time=device.proof_time, now=now
     )
+
+
+async def by_provider(
+    session: AsyncSession, user: UUID, *, device: str, now: datetime
+) -> tuple[Session, str] | Waiting:
+    """Sign in a user, who is held, by the word of a provider, or tell what is missing: its word is one factor."""
+    amr = sessions.EXTERNAL
+    if ways := await factors.ways_of(session, user):
+        return Waiting(*await challenges.begin(session, user, amr=amr, device=device, now=now), ways)
+    return await sessions.begin(session, user, device=device, amr=amr, auth_time=now, now=now)
 
 
 async def count(session: AsyncSession, token: str, proof: Proof, *, device_secret: str, now: datetime) -> Challenge:
@@ -90,7 +101,7 @@ async def finish(
     proven = await factors.prove(session, user, proof, sealer=sealer, public_url=public_url, now=now)
     device = await known_devices.find(session, user.id, device_secret, now=now)
     await guesses.forget(session, user.id, place_of(device))
-    amr = [*sessions.PASSWORD, *proven]
+    amr = [*challenge.amr, *proven]
     begun, secret = await sessions.begin(session, user.id, device=challenge.device, amr=amr, auth_time=now, now=now)
     known = await known_devices.remember(session, user.id, device, title=challenge.device, trusted=trusted, now=now)
     return begun, secret, known

@@ -25,9 +25,9 @@ FIELDS = ("display_name", *PARTS)
 
 
 async def create(
-    session: AsyncSession, *, id: UUID, email: str, password_hash: str, profile: Profile, now: datetime
+    session: AsyncSession, *, id: UUID, email: str, password_hash: str | None, profile: Profile, now: datetime
 ) -> User:
-    """Make a user, or refuse because the address belongs to one."""
+    """Make a user, or refuse because the address belongs to one. Who comes by an account elsewhere has no password."""
     await addresses.take_turns(session, email)  # somebody else may be about to have it
     made = insert(User).values(
         id=id,
@@ -45,7 +45,8 @@ async def create(
     user = await session.get_one(User, id)
     for field, value in profile.items():
         change(user, field, value)
-    session.add(Credential(user_id=id, password_hash=password_hash))
+    if password_hash is not None:
+        session.add(Credential(user_id=id, password_hash=password_hash))
     await session.flush()
     await state(session, UserCreated(user=user.name, event_time=timestamp(now)))
     return user

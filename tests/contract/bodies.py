@@ -1,7 +1,10 @@
 """What a body of each route has to say to be read at all, where another thing of the request is what is wrong."""
 
+import base64
 from typing import Any
 from uuid import uuid4
+
+from tests.identity.people import PNG
 
 Bodies = dict[str, dict[str, Any]]
 PERIOD = {"startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-02T00:00:00Z"}
@@ -24,7 +27,7 @@ def identity() -> Bodies:
         "CreateUser": {"user": {"email": f"{uuid4().hex}@example.org"}, "password": "brass kettle at dawn"},
         "UpdateUser": {"displayName": "Ada"},
         "SetUserRoles": {"roles": []},
-        "SetUserPhoto": {"photo": "iVBORw0KGgo="},
+        "SetUserPhoto": {"photo": base64.b64encode(PNG).decode()},
         "UpdateClient": {"title": "A", "profile": "PUBLIC", "redirectUris": ["https://app.example.org/"]},
         "ResetClientSecret": {},
         "BeginTotp": {},

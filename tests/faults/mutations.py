@@ -144,6 +144,14 @@ MUTATIONS = (
         ("identity",),
     ),
     Mutation(
+        "social_sign_up",
+        "the last way in can be ended",
+        "services/identity/ways_in.py",
+        "    return bool(await session.scalar(select(password | passkey | elsewhere)))\n",
+        "    return True\n",
+        ("identity",),
+    ),
+    Mutation(
         "delete_account",
         "nobody hears that a session ended",
         "chassis/revocations.py",

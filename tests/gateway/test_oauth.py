@@ -117,7 +117,7 @@ async def test_a_person_signs_in_consents_and_their_program_learns_who_they_are(
     assert ada.email in page.text
     policy = page.headers["content-security-policy"]
     assert "frame-ancestors 'none'" in policy
-    assert "form-action 'self' https://app.example.org;" in policy
+    assert f"form-action 'self' https://app.example.org {store.plan.social_url};" in policy
     wrong = await browser.submit(page, "/oauth/sign-in", email=ada.email, password="not hers at all")
     assert wrong.status_code == 401
     assert "Check the address and the password." in wrong.text

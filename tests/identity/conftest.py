@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from services.identity.__main__ import service
 from services.identity.settings import Settings
 from services.identity.tokens import read
 from tests import world
+from tests.identity import social as elsewhere
 from tests.identity.conformance.party import Party, party
 from tests.identity.oauth import Provider
 from tests.identity.people import ADA, Identity
+from tests.identity.social import Social
 from tests.store import Store
 from tests.world import Hands
 
@@ -70,6 +73,15 @@ async def rp(store: Store) -> AsyncIterator[Party]:
     """A client of a whole store, over HTTP, and somebody who is not signed in yet."""
     async with party(store, store.register("ada")) as made:
         yield made
+
+
+@pytest.fixture
+async def social(settings: Settings, sessions: Sessions, clock: Hands, tmp_path: Path) -> AsyncIterator[Social]:
+    """The service with Google and Facebook, for which another process's program stands in."""
+    async with elsewhere.running(clock) as (there, stop):
+        told = replace(settings, social_providers=elsewhere.providers_file(there, tmp_path))
+        async with served(told, sessions, clock) as identity:
+            yield Social(identity, there, stop)
 
 
 @pytest.fixture

@@ -22,7 +22,10 @@ from tests.world import Hands, as_service
 ADA, EVE = "ada@example.org", "eve@example.org"
 PASSWORD = "brass kettle at dawn"
 GATEWAY, OPERATOR, SUPPORT, PRIVACY = map(as_service, ("gateway", "operator", "support", "privacy"))
-PNG = b"\x89PNG\r\n\x1a\n and what a picture is made of"
+PNG = (  # one white pixel
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0\x90wS\xde"
+    b"\0\0\0\x0cIDATx\x9cc\xf8\xff\xff?\0\x05\xfe\x02\xfe\r\xefF\xb8\0\0\0\0IEND\xaeB`\x82"
+)
 E = TypeVar("E", bound=Message)
 
 

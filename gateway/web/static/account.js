@@ -2,12 +2,14 @@ import { activity } from "./activity.js";
 import { get, patch, post, session } from "./api.js";
 import { card, field, form, h, problem } from "./dom.js";
 import { secondStep } from "./codes.js";
+import { socialForm } from "./elsewhere.js";
 import { factors } from "./factors.js";
 import { listen, stopListening } from "./facts.js";
 import { orders } from "./orders.js";
 import { arePossible, signIn as signInByPasskey } from "./passkeys.js";
 import { points } from "./points.js";
 import { address as mailAddress, apps, password, sessions } from "./security.js";
+import { ways } from "./social.js";
 import { tickets } from "./tickets.js";
 
 // Everything a person sees of their own account, or the two forms that lead to one.
@@ -34,7 +36,7 @@ class AccountArea extends HTMLElement {
 function own({ user }) {
   return h("div", { class: "stack" },
     h("div", { class: "columns" }, h("div", { class: "stack" }, orders(user), tickets(user)), points(user)),
-    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user)), h("div", { class: "stack" }, sessions(user), factors(user), apps(user), activity(user))));
+    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user), ways(user)), h("div", { class: "stack" }, sessions(user), factors(user), apps(user), activity(user))));
 }
 
 function signIn(why) {
@@ -44,7 +46,7 @@ function signIn(why) {
   ], "Sign in", async ({ email, password }) => {
     const missing = await session.signIn(email, password);
     if (missing) swap(place, secondStep(missing, (ended) => swap(document.getElementById("second-step"), signIn(ended))));
-  }), arePossible() && form([], "Sign in with a passkey", signInByPasskey, { class: "quiet" }), h("p", { class: "hint" }, h("a", { href: "/forgot" }, "Forgot your password?")));
+  }), arePossible() && form([], "Sign in with a passkey", signInByPasskey, { class: "quiet" }), socialForm(), h("p", { class: "hint" }, h("a", { href: "/forgot" }, "Forgot your password?")));
   return place;
 }
 

@@ -67,6 +67,15 @@ class ConfirmEmail extends LinkAction {
   }
 }
 
+class ConfirmSocial extends LinkAction {
+  form() {
+    return form([], "Create my account", async () => {
+      const { onward } = await post("/social/confirm", { token });
+      location.assign(onward);
+    });
+  }
+}
+
 class ConfirmSubscription extends LinkAction {
   again = "/#subscribe";
 
@@ -96,4 +105,5 @@ async function base64(file) {
 customElements.define("complete-registration", CompleteRegistration);
 customElements.define("complete-recovery", CompleteRecovery);
 customElements.define("confirm-email", ConfirmEmail);
+customElements.define("confirm-social", ConfirmSocial);
 customElements.define("confirm-subscription", ConfirmSubscription);

@@ -27,6 +27,7 @@ from services.identity.models.people import (
     User,
 )
 from services.identity.models.sessions import Session
+from services.identity.models.social import ClaimKind, ExternalIdentity, SocialClaim, SocialDeletion, SocialFlow
 
 __all__ = [
     "Actor",
@@ -40,11 +41,13 @@ __all__ = [
     "Business",
     "BusinessKind",
     "Challenge",
+    "ClaimKind",
     "Client",
     "Credential",
     "Device",
     "DeviceCode",
     "EmailChange",
+    "ExternalIdentity",
     "Guess",
     "Passkey",
     "Photo",
@@ -57,6 +60,9 @@ __all__ = [
     "Session",
     "ShippingAddress",
     "SignOutNotice",
+    "SocialClaim",
+    "SocialDeletion",
+    "SocialFlow",
     "Spent",
     "SpentChallenge",
     "State",

@@ -73,7 +73,7 @@ class RecoveryCode(Base):
 
 
 class Challenge(Base):
-    """A sign-in that waits for the second factor: the password was proven."""
+    """A sign-in that waits for the second factor: something else was proven."""
 
     __tablename__ = "challenge"
     __table_args__ = (
@@ -84,6 +84,7 @@ class Challenge(Base):
     token_hash: Mapped[bytes] = personal(CREDENTIAL, primary_key=True)
     user_id: Mapped[UUID] = subject("", ForeignKey("user.id"), index=False)
     device: Mapped[str] = personal("rapport.identity.v1.Session.device")
+    amr: Mapped[list[str]] = impersonal("words of RFC 8176 for a way of signing in")
     tries: Mapped[int]  # that were made with it
     create_time: Mapped[datetime]
     expire_time: Mapped[datetime] = mapped_column(index=True)

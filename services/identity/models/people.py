@@ -92,7 +92,7 @@ class Business(Base):
 
 
 class Photo(Base):
-    """The picture a user shows, as it was given."""
+    """The picture a user shows, written anew from what was given."""
 
     __tablename__ = "photo"
 

@@ -86,7 +86,7 @@ class Identity(IdentityServiceServicer):
     async def CompleteRegistration(self, request: pb.CompleteRegistrationRequest, context: Context) -> pb.User:
         async with self.sessions() as session:
             link = await registrations.waiting(session, request.token, now=self.clock())
-        name, photo = request.display_name.strip(), photos.read(request.photo) if request.photo else None
+        name, photo = request.display_name.strip(), await photos.read(request.photo) if request.photo else None
         self.passwords.check(request.password, email=link.email, display_name=name)
         hashed = await self.passwords.hash(request.password)
         async with self.sessions.begin() as session:
@@ -178,7 +178,7 @@ class Identity(IdentityServiceServicer):
             return user_message(await users.set_roles(session, who, roles=request.roles, now=self.clock()))
 
     async def SetUserPhoto(self, request: pb.SetUserPhotoRequest, context: Context) -> pb.User:
-        who, photo = parse("users/{user}", request.name), photos.read(request.photo)
+        who, photo = parse("users/{user}", request.name), await photos.read(request.photo)
         async with self.sessions.begin() as session:
             return user_message(await users.set_photo(session, who, photo=photo, now=self.clock()))
 

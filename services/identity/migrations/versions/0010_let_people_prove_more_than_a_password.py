@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
         sa.Column("user_id", sa.Uuid(), nullable=False),
         sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("amr", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("tries", sa.BigInteger(), nullable=False),
         sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expire_time", sa.DateTime(timezone=True), nullable=False),

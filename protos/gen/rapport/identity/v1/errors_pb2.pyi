@@ -62,6 +62,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Try again, or use another way to sign in: that passkey is not known, or what it said is not good, or not any more."""
     LAST_WAY_IN: _ErrorReason.ValueType  # 37
     """Add another way to sign in first: this is the last."""
+    SOCIAL_PROVIDER_UNKNOWN: _ErrorReason.ValueType  # 40
+    """Offer another provider: GetSocialProviders lists them."""
+    SOCIAL_STATE_INVALID: _ErrorReason.ValueType  # 41
+    """Begin again: this way was gone already, took too long, or was begun in another browser."""
+    SOCIAL_DENIED: _ErrorReason.ValueType  # 42
+    """The person did not let us ask who they are."""
+    SOCIAL_PROVIDER_FAILED: _ErrorReason.ValueType  # 43
+    """Try again later, or sign in in another way: the provider does not answer, or not with what it should."""
+    SOCIAL_ANSWER_INVALID: _ErrorReason.ValueType  # 44
+    """Begin again: what the provider said does not prove who this is."""
+    EXTERNAL_IDENTITY_TAKEN: _ErrorReason.ValueType  # 45
+    """That account elsewhere belongs to another user. Sign in with it, and end the link there."""
+    EXTERNAL_IDENTITY_NOT_FOUND: _ErrorReason.ValueType  # 46
+    SIGNED_REQUEST_INVALID: _ErrorReason.ValueType  # 48
+    """Sign it with the secret of the app that we know, just now (HMAC-SHA256)."""
+    SOCIAL_CLAIM_INVALID: _ErrorReason.ValueType  # 49
+    """Begin again with the provider, in this browser: what it proved has ended."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -105,4 +122,21 @@ PASSKEY_REFUSED: ErrorReason.ValueType  # 36
 """Try again, or use another way to sign in: that passkey is not known, or what it said is not good, or not any more."""
 LAST_WAY_IN: ErrorReason.ValueType  # 37
 """Add another way to sign in first: this is the last."""
+SOCIAL_PROVIDER_UNKNOWN: ErrorReason.ValueType  # 40
+"""Offer another provider: GetSocialProviders lists them."""
+SOCIAL_STATE_INVALID: ErrorReason.ValueType  # 41
+"""Begin again: this way was gone already, took too long, or was begun in another browser."""
+SOCIAL_DENIED: ErrorReason.ValueType  # 42
+"""The person did not let us ask who they are."""
+SOCIAL_PROVIDER_FAILED: ErrorReason.ValueType  # 43
+"""Try again later, or sign in in another way: the provider does not answer, or not with what it should."""
+SOCIAL_ANSWER_INVALID: ErrorReason.ValueType  # 44
+"""Begin again: what the provider said does not prove who this is."""
+EXTERNAL_IDENTITY_TAKEN: ErrorReason.ValueType  # 45
+"""That account elsewhere belongs to another user. Sign in with it, and end the link there."""
+EXTERNAL_IDENTITY_NOT_FOUND: ErrorReason.ValueType  # 46
+SIGNED_REQUEST_INVALID: ErrorReason.ValueType  # 48
+"""Sign it with the secret of the app that we know, just now (HMAC-SHA256)."""
+SOCIAL_CLAIM_INVALID: ErrorReason.ValueType  # 49
+"""Begin again with the provider, in this browser: what it proved has ended."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

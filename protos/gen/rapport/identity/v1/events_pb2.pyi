@@ -465,3 +465,85 @@ class CredentialRemoved(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CredentialRemoved: _TypeAlias = CredentialRemoved  # noqa: Y015
+
+@_typing.final
+class ExternalIdentityLinked(_message.Message):
+    """A user may sign in with an account elsewhere from now on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_FIELD_NUMBER: _builtins.int
+    EXTERNAL_IDENTITY_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    user: _builtins.str
+    external_identity: _builtins.str
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        user: _builtins.str = ...,
+        external_identity: _builtins.str = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "external_identity", b"external_identity", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExternalIdentityLinked: _TypeAlias = ExternalIdentityLinked  # noqa: Y015
+
+@_typing.final
+class ExternalIdentityUnlinked(_message.Message):
+    """A user does not sign in with an account elsewhere any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Reason:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ExternalIdentityUnlinked._Reason.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        REASON_UNSPECIFIED: ExternalIdentityUnlinked._Reason.ValueType  # 0
+        ASKED_FOR: ExternalIdentityUnlinked._Reason.ValueType  # 1
+        """By its owner."""
+        PROVIDER: ExternalIdentityUnlinked._Reason.ValueType  # 2
+        """By the provider, as the person told it there."""
+        RECOVERY: ExternalIdentityUnlinked._Reason.ValueType  # 3
+        """A recovery proved the mailbox, and nothing proved that this was theirs too."""
+
+    class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
+    REASON_UNSPECIFIED: ExternalIdentityUnlinked.Reason.ValueType  # 0
+    ASKED_FOR: ExternalIdentityUnlinked.Reason.ValueType  # 1
+    """By its owner."""
+    PROVIDER: ExternalIdentityUnlinked.Reason.ValueType  # 2
+    """By the provider, as the person told it there."""
+    RECOVERY: ExternalIdentityUnlinked.Reason.ValueType  # 3
+    """A recovery proved the mailbox, and nothing proved that this was theirs too."""
+
+    USER_FIELD_NUMBER: _builtins.int
+    EXTERNAL_IDENTITY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    user: _builtins.str
+    external_identity: _builtins.str
+    reason: Global___ExternalIdentityUnlinked.Reason.ValueType
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        user: _builtins.str = ...,
+        external_identity: _builtins.str = ...,
+        reason: Global___ExternalIdentityUnlinked.Reason.ValueType = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "external_identity", b"external_identity", "reason", b"reason", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExternalIdentityUnlinked: _TypeAlias = ExternalIdentityUnlinked  # noqa: Y015

@@ -240,14 +240,15 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetUserPhoto(self, request, context):
-        """Replaces the profile photo. Takes JPEG, PNG or WebP. Refuses with PHOTO_UNREADABLE.
+        """Replaces the profile photo. Takes JPEG, PNG or WebP, and keeps what it shows, at most 512 pixels a side. Refuses
+        with PHOTO_UNREADABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetUserPhoto(self, request, context):
-        """Returns the profile photo as it was given. Refuses with PHOTO_NOT_FOUND.
+        """Returns the profile photo: its pixels, written anew. Refuses with PHOTO_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -56,9 +56,11 @@ class IdentityServiceStub:
     SetUserRoles: _aio.UnaryUnaryMultiCallable[_identity_pb2.SetUserRolesRequest, _identity_pb2.User]
     """Sets the roles of a user. Refuses with USER_NOT_FOUND."""
     SetUserPhoto: _aio.UnaryUnaryMultiCallable[_identity_pb2.SetUserPhotoRequest, _identity_pb2.User]
-    """Replaces the profile photo. Takes JPEG, PNG or WebP. Refuses with PHOTO_UNREADABLE."""
+    """Replaces the profile photo. Takes JPEG, PNG or WebP, and keeps what it shows, at most 512 pixels a side. Refuses
+    with PHOTO_UNREADABLE.
+    """
     GetUserPhoto: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetUserPhotoRequest, _httpbody_pb2.HttpBody]
-    """Returns the profile photo as it was given. Refuses with PHOTO_NOT_FOUND."""
+    """Returns the profile photo: its pixels, written anew. Refuses with PHOTO_NOT_FOUND."""
     CreateSession: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateSessionRequest, _identity_pb2.CreateSessionResponse]
     """Signs in. One answer for every way of failing: SIGN_IN_FAILED; after too many, QUOTA_EXCEEDED, whether there is such
     an account or not. The gateway keeps the secret in a cookie. Who has a second factor gets no session yet, but what
@@ -197,7 +199,9 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.SetUserPhotoRequest,
         context: _aio.ServicerContext[_identity_pb2.SetUserPhotoRequest, _abc.Awaitable[_identity_pb2.User]],
     ) -> _abc.Awaitable[_identity_pb2.User]:
-        """Replaces the profile photo. Takes JPEG, PNG or WebP. Refuses with PHOTO_UNREADABLE."""
+        """Replaces the profile photo. Takes JPEG, PNG or WebP, and keeps what it shows, at most 512 pixels a side. Refuses
+        with PHOTO_UNREADABLE.
+        """
 
     @_abc_1.abstractmethod
     def GetUserPhoto(
@@ -205,7 +209,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.GetUserPhotoRequest,
         context: _aio.ServicerContext[_identity_pb2.GetUserPhotoRequest, _abc.Awaitable[_httpbody_pb2.HttpBody]],
     ) -> _abc.Awaitable[_httpbody_pb2.HttpBody]:
-        """Returns the profile photo as it was given. Refuses with PHOTO_NOT_FOUND."""
+        """Returns the profile photo: its pixels, written anew. Refuses with PHOTO_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def CreateSession(

@@ -1,0 +1,138 @@
+"""The calls we make to others: to the addresses that were configured, and for photos to the public internet.
+
+Every one has a deadline and a bound on what is read of its answer. None follows a redirect, none is made while a
+transaction is open, and nothing of an answer is unpacked on the way.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+import orjson
+
+from services.identity.refusals import SocialProviderFailed
+from services.identity.social.providers import Provider, origin_of
+
+PATIENCE = 3.0  # seconds, for one answer to be whole
+MOST_JSON = 64 << 10
+MOST_PHOTO = 2 << 20
+NAT64 = ip_network("64:ff9b::/96")  # RFC 6052
+PLAIN: dict[bytes | str, bytes | str] = {"accept-encoding": "identity"}
+TIMEOUTS = {"connect": PATIENCE, "read": PATIENCE, "write": PATIENCE, "pool": PATIENCE}
+FAILED = (httpx.HTTPError, httpx.InvalidURL, httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
+
+
+class TooMuch(Exception):  # noqa: N818 - it is what the answer is
+    """An answer that does not end where it should."""
+
+
+class Wire:
+    """Calls to providers."""
+
+    @cached_property
+    def trusted(self) -> ssl.SSLContext:
+        return httpx.create_ssl_context(trust_env=False)
+
+    async def json(self, method: str, url: str, **sent: Any) -> tuple[int, Mapping[str, Any]]:
+        """The status and the object of an answer; or refuse, because there is none."""
+        try:
+            status, body = await self.asked(method, url, MOST_JSON, **sent)
+            said = orjson.loads(body)
+        except (*FAILED, TimeoutError, TooMuch, orjson.JSONDecodeError):
+            raise failed() from None
+        if 300 <= status < 400 or status >= 500 or not isinstance(said, dict):
+            raise failed()
+        return status, said
+
+    async def photo(self, provider: Provider, url: str) -> bytes:
+        """The file at an address that a provider told us; nothing where it cannot be had."""
+        try:
+            if provider.is_local and origin_of(url) in provider.origins:
+                status, body = await self.asked("GET", url, MOST_PHOTO)
+            else:
+                status, body = await self.fetched(url)
+        except (*FAILED, TimeoutError, TooMuch, ValueError):
+            return b""
+        return body if status == 200 else b""
+
+    async def asked(self, method: str, url: str, most: int, **sent: Any) -> tuple[int, bytes]:
+        sent["headers"] = PLAIN | sent.get("headers", {})
+        async with (
+            asyncio.timeout(PATIENCE),
+            httpx.AsyncClient(follow_redirects=False, trust_env=False, verify=self.trusted, timeout=PATIENCE) as client,
+            client.stream(method, url, **sent) as answer,
+        ):
+            return answer.status_code, await whole(answer.aiter_raw(), most)
+
+    async def fetched(self, url: str) -> tuple[int, bytes]:
+        parts = urlsplit(url)
+        if parts.scheme != "https" or parts.username or parts.port not in (None, 443):
+            raise ValueError("no photo is there")
+        async with (
+            asyncio.timeout(PATIENCE),
+            httpcore.AsyncConnectionPool(self.trusted, network_backend=PublicOnly(), max_connections=1) as pool,
+            pool.stream("GET", url, headers=PLAIN, extensions={"timeout": TIMEOUTS}) as answer,
+        ):
+            return answer.status, await whole(answer.aiter_stream(), MOST_PHOTO)
+
+
+async def whole(pieces: AsyncIterator[bytes], most: int) -> bytes:
+    found = bytearray()
+    async for piece in pieces:
+        found += piece
+        if len(found) > most:
+            raise TooMuch
+    return bytes(found)
+
+
+def failed() -> SocialProviderFailed:
+    return SocialProviderFailed("The provider does not answer as it should just now.")
+
+
+class PublicOnly(httpcore.AsyncNetworkBackend):
+    """Connects to the public internet and to nothing else. The address is looked at that is then connected to: a name
+    that was public a moment ago may lead anywhere now."""
+
+    def __init__(self) -> None:
+        self.inner = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's own word
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, proto=6)
+        except OSError:
+            raise httpcore.ConnectError("no such host") from None
+        addresses = [str(one[4][0]) for one in found]
+        if not addresses or not all(map(is_public, addresses)):
+            raise httpcore.ConnectError("not on the public internet")
+        return await self.inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def is_public(text: str) -> bool:
+    """Whether anybody can reach the address: not this machine, nor the network around it, in whatever disguise."""
+    try:
+        address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address):
+        hidden = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+        if hidden is not None:
+            return is_public(str(hidden))
+        if address in NAT64:
+            return is_public(str(IPv4Address(int(address) & 0xFFFFFFFF)))
+    return address.is_global and not address.is_multicast
