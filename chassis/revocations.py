@@ -1,4 +1,4 @@
-"""Which sessions, authorizations and users have no tokens any more, as identity states it.
+"""Which sessions, authorizations, memberships and users have no tokens any more, as identity states it.
 
 Every instance hears all of it for itself. While NATS is away, a token ends by its own end, minutes later.
 """
@@ -9,7 +9,13 @@ from datetime import datetime, timedelta
 
 import structlog
 from google.protobuf.message import Message
-from rapport.identity.v1.events_pb2 import AuthorizationRevoked, SessionRevoked, UserDeleted, UserDeletionRequested
+from rapport.identity.v1.events_pb2 import (
+    AuthorizationRevoked,
+    MembershipEnded,
+    SessionRevoked,
+    UserDeleted,
+    UserDeletionRequested,
+)
 
 from chassis.bus import Bus
 from chassis.envelope import Envelope
@@ -19,7 +25,13 @@ from chassis.time import Clock, system_clock
 from chassis.tokens import LIFE, SKEW
 
 BACK = timedelta(minutes=6)  # how far back a process begins to listen: what was revoked before has ended by itself
-ENDS: tuple[type[Message], ...] = (SessionRevoked, AuthorizationRevoked, UserDeletionRequested, UserDeleted)
+ENDS: tuple[type[Message], ...] = (
+    SessionRevoked,
+    AuthorizationRevoked,
+    MembershipEnded,
+    UserDeletionRequested,
+    UserDeleted,
+)
 log = structlog.get_logger()
 
 

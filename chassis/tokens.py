@@ -20,7 +20,7 @@ from joserfc.jwk import OKPKey
 from rapport.identity.v1.identity_pb2 import GetJwksRequest, Jwk
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 
-from chassis.access import Caller
+from chassis.access import MEMBERS, Caller, Membership
 from chassis.refusal import TokenInvalid, TryAgain
 from chassis.time import Clock
 
@@ -115,6 +115,8 @@ class Tokens:
             raise TokenInvalid("That token has ended.")
         if who.session in self.revoked or who.name in self.revoked:
             raise TokenInvalid("That token was revoked.")
+        if any(one.name in self.revoked for one in who.memberships):
+            raise TokenInvalid("That token speaks of a membership that has ended: renew it.")
         return who
 
     async def check(self, shown: str) -> Caller:
@@ -161,6 +163,7 @@ def read(claims: dict[str, Any], now: datetime, issuer: str) -> tuple[Caller, fl
             scopes=frozenset(str(claims["scope"]).split()),
             auth_time=datetime.fromtimestamp(claims["auth_time"], UTC),
             client=str(claims["client_id"]),
+            memberships=tuple(map(membership, claims.get("memberships", ()))),
         )
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError):
         raise TokenInvalid("That token is not ours.") from None
@@ -169,3 +172,12 @@ def read(claims: dict[str, Any], now: datetime, issuer: str) -> tuple[Caller, fl
     if issued > (now + SKEW).timestamp() or end - issued > LIFE.total_seconds():
         raise TokenInvalid("That token claims a life we do not give.")
     return who, float(end)
+
+
+def membership(said: list[str]) -> Membership:
+    """What a token says of one: the ids of business and membership, and the role."""
+    business, one, role = said
+    if role not in MEMBERS:
+        raise ValueError(role)
+    name = f"businesses/{UUID(business)}"
+    return Membership(name, f"{name}/memberships/{UUID(one)}", role)

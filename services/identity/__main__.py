@@ -1,6 +1,7 @@
 """The identity service's process."""
 
-from rapport.identity.v1 import events_pb2, identity_pb2, oauth_pb2
+from rapport.identity.v1 import businesses_pb2, events_pb2, identity_pb2, oauth_pb2
+from rapport.identity.v1.businesses_pb2_grpc import add_BusinessServiceServicer_to_server
 from rapport.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
 from rapport.identity.v1.oauth_pb2_grpc import add_OAuthServiceServicer_to_server
 
@@ -9,12 +10,15 @@ from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.time import Clock
 from services.identity import deletions, models
+from services.identity.businesses.documents import forget_unfinished_documents
+from services.identity.businesses.invitations import forget_invitations
 from services.identity.email_changes import forget_email_changes
 from services.identity.oauth.authorizations import forget_authorizations
 from services.identity.oauth.codes import Codes
 from services.identity.passwords import Passwords
 from services.identity.recoveries import forget_recoveries
 from services.identity.registrations import forget_registrations
+from services.identity.rpc.businesses import Businesses
 from services.identity.rpc.identity import Identity
 from services.identity.rpc.oauth import OAuth
 from services.identity.sessions import forget_sessions
@@ -33,16 +37,26 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
     pages = Pages(settings.page_key.value.encode())
     signer = Signer(settings.signing_key.value, settings.id_token_key.value, issuer=settings.issuer)
     codes = Codes(settings.oauth_key.value)
-    identity = Identity(sessions, clock, pages, passwords, signer, settings.public_url.rstrip("/"))
+    public_url = settings.public_url.rstrip("/")
+    identity = Identity(sessions, clock, pages, passwords, signer, public_url)
     return Service(
         name="identity",
         package="rapport.identity.v1",
-        contracts=[identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, events_pb2.DESCRIPTOR],
+        contracts=[identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, businesses_pb2.DESCRIPTOR, events_pb2.DESCRIPTOR],
         servicers=[
             (add_IdentityServiceServicer_to_server, identity),
             (add_OAuthServiceServicer_to_server, OAuth(sessions, clock, pages, signer, codes)),
+            (add_BusinessServiceServicer_to_server, Businesses(sessions, clock, pages, public_url)),
         ],
-        jobs=[forget_registrations, forget_recoveries, forget_email_changes, forget_sessions, forget_authorizations],
+        jobs=[
+            forget_registrations,
+            forget_recoveries,
+            forget_email_changes,
+            forget_sessions,
+            forget_authorizations,
+            forget_unfinished_documents,
+            forget_invitations,
+        ],
         sessions=sessions,
         metadata=models.Base.metadata,
         clock=clock,

@@ -20,7 +20,7 @@ from joserfc.jwk import OKPKey, RSAKey
 from chassis.access import STORE
 from chassis.settings import SettingsError
 from chassis.tokens import ALGORITHM, AUDIENCE, LIFE
-from services.identity.models import Algorithm, Authorization, Session
+from services.identity.models import Algorithm, Authorization, BusinessMember, Session
 
 BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 TYPE = "at+jwt"  # so that no other token of ours is taken for one (RFC 9068, 2.1)
@@ -35,16 +35,20 @@ class Signer:
         self.keys, self.rsa_keys, self.issuer = read(pem), read_rsa(id_token_pem), issuer
         self.key = self.keys[0]
 
-    def issue(self, session: Session, roles: Sequence[str], *, now: datetime) -> tuple[str, datetime]:
+    def issue(
+        self, session: Session, roles: Sequence[str], memberships: Sequence[BusinessMember] = (), *, now: datetime
+    ) -> tuple[str, datetime]:
         """A token for the store's own front end, and when it ends: never after its session."""
         end = min(now + LIFE, session.expire_time)
+        held = [[str(one.business_id), str(one.membership_id), one.role.lower()] for one in memberships]
         token = self.access_token(
-            session.user_id, STORE, session.auth_time, now, end, sid=str(session.id), roles=list(roles), scope=""
-        )
+            session.user_id, STORE, session.auth_time, now, end,
+            sid=str(session.id), roles=list(roles), scope="", **({"memberships": held} if held else {}),
+        )  # fmt: skip
         return token, datetime.fromtimestamp(int(end.timestamp()), now.tzinfo)
 
     def issue_to(self, client: Authorization, *, now: datetime) -> tuple[str, timedelta]:
-        """A token for another client, and how long it lives. No role of its person reaches that far."""
+        """A token for another client, and how long it lives. No role or membership of its person reaches that far."""
         token = self.access_token(
             client.user_id, client.client_id, client.auth_time, now, now + LIFE,
             authorization=str(client.id), roles=[], scope=" ".join(client.scopes),

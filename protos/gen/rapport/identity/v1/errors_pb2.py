@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n rapport/identity/v1/errors.proto\x12\x13rapport.identity.v1*\xcc\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x10\n\x0cLINK_INVALID\x10\x01\x12\x11\n\rPASSWORD_WEAK\x10\x02\x12\x0f\n\x0b\x45MAIL_TAKEN\x10\x03\x12\x13\n\x0f\x45MAIL_MALFORMED\x10\x04\x12\x12\n\x0eUSER_NOT_FOUND\x10\x05\x12\x12\n\x0eSIGN_IN_FAILED\x10\x06\x12\x11\n\rSESSION_ENDED\x10\x07\x12\x15\n\x11SESSION_NOT_FOUND\x10\x08\x12\x14\n\x10PHOTO_UNREADABLE\x10\t\x12\x13\n\x0fPHOTO_NOT_FOUND\x10\n\x12\x11\n\rUSER_DELETING\x10\x0b\x12\x14\n\x10\x43LIENT_NOT_FOUND\x10\x0c\x12\x11\n\rCLIENT_UNSAFE\x10\r\x12\x1b\n\x17\x41UTHORIZATION_NOT_FOUND\x10\x0e\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n rapport/identity/v1/errors.proto\x12\x13rapport.identity.v1*\xad\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x10\n\x0cLINK_INVALID\x10\x01\x12\x11\n\rPASSWORD_WEAK\x10\x02\x12\x0f\n\x0b\x45MAIL_TAKEN\x10\x03\x12\x13\n\x0f\x45MAIL_MALFORMED\x10\x04\x12\x12\n\x0eUSER_NOT_FOUND\x10\x05\x12\x12\n\x0eSIGN_IN_FAILED\x10\x06\x12\x11\n\rSESSION_ENDED\x10\x07\x12\x15\n\x11SESSION_NOT_FOUND\x10\x08\x12\x14\n\x10PHOTO_UNREADABLE\x10\t\x12\x13\n\x0fPHOTO_NOT_FOUND\x10\n\x12\x11\n\rUSER_DELETING\x10\x0b\x12\x14\n\x10\x43LIENT_NOT_FOUND\x10\x0c\x12\x11\n\rCLIENT_UNSAFE\x10\r\x12\x1b\n\x17\x41UTHORIZATION_NOT_FOUND\x10\x0e\x12\x16\n\x12\x42USINESS_NOT_FOUND\x10\x32\x12\x12\n\x0e\x42USINESS_STATE\x10\x33\x12\x17\n\x13\x42USINESS_INCOMPLETE\x10\x34\x12\x16\n\x12REVIEWER_IS_MEMBER\x10\x35\x12\x17\n\x13\x44OCUMENT_UNREADABLE\x10\x36\x12\x16\n\x12\x44OCUMENT_NOT_FOUND\x10\x37\x12\x18\n\x14\x44OCUMENT_OUT_OF_STEP\x10\x38\x12\x0e\n\nLAST_OWNER\x10\x39\x12\x14\n\x10MEMBER_NOT_FOUND\x10:\x12\x11\n\rBUSINESS_FULL\x10;b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rapport.identity.v1.errors_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=58
-  _globals['_ERRORREASON']._serialized_end=390
+  _globals['_ERRORREASON']._serialized_end=615
 # @@protoc_insertion_point(module_scope)
