@@ -6,6 +6,7 @@ neither test nor status.
 
 import ast
 import importlib
+import pkgutil
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -43,8 +44,10 @@ def exists(test: str) -> bool:
 
 def has_rpc(rpc: str) -> bool:
     package, _, method = rpc.partition(".")
-    contract = importlib.import_module(f"rapport.{package}.v1.{package}_pb2").DESCRIPTOR
-    return any(method in service.methods_by_name for service in contract.services_by_name.values())
+    folder = importlib.import_module(f"rapport.{package}.v1").__path__
+    modules = [one.name for one in pkgutil.iter_modules(folder) if one.name.endswith("_pb2")]
+    contracts = [importlib.import_module(f"rapport.{package}.v1.{one}").DESCRIPTOR for one in modules]
+    return any(method in service.methods_by_name for file in contracts for service in file.services_by_name.values())
 
 
 def main() -> int:

@@ -13,6 +13,8 @@ from services.identity.__main__ import service
 from services.identity.settings import Settings
 from services.identity.tokens import read
 from tests import world
+from tests.identity import businesses
+from tests.identity.businesses import Trade
 from tests.identity.oauth import Provider
 from tests.identity.people import ADA, Identity
 from tests.world import Hands
@@ -71,3 +73,9 @@ async def provider(identity: Identity) -> Provider:
     await made.register()
     await made.sign_in()
     return made
+
+
+@pytest.fixture
+async def trade(identity: Identity) -> Trade:
+    """Businesses, and somebody to review them."""
+    return await businesses.make(identity)
