@@ -42,13 +42,12 @@ async def announce(
         business_id=business, owner_id=held.owner_id, title=title, size_bytes=size_bytes, create_time=now
     )
     session.add(coming)
-    held.version, held.update_time = held.version + 1, now
     await session.flush()
     return coming
 
 
 async def append(
-    session: AsyncSession, business: UUID, id: UUID, *, offset_bytes: int, content: bytes, now: datetime
+    session: AsyncSession, business: UUID, id: UUID, *, offset_bytes: int, content: bytes
 ) -> BusinessDocument:
     """Keep the next piece. One that came before, answered or not, changes nothing."""
     held = await accounts.hold(session, business)
@@ -69,7 +68,6 @@ async def append(
         BusinessDocumentPiece(document_id=id, offset_bytes=offset_bytes, owner_id=document.owner_id, content=content)
     )
     document.received_bytes += len(content)
-    held.version, held.update_time = held.version + 1, now  # so that nobody decides on less than there is
     await session.flush()
     return document
 
@@ -126,7 +124,7 @@ async def piece(session: AsyncSession, id: UUID, offset_bytes: int) -> bytes:
     return found.content
 
 
-async def remove(session: AsyncSession, business: UUID, id: UUID, *, now: datetime) -> None:
+async def remove(session: AsyncSession, business: UUID, id: UUID) -> None:
     """Remove a document, or refuse because an approval stands on it or a reviewer looks at it."""
     held = await accounts.hold(session, business)
     found = await session.get(BusinessDocument, id)
@@ -135,7 +133,6 @@ async def remove(session: AsyncSession, business: UUID, id: UUID, *, now: dateti
     if held.state not in states.REMOVABLE:
         raise accounts.in_state_refused(held)
     await forget(session, [id])
-    held.version, held.update_time = held.version + 1, now
 
 
 async def forget(session: AsyncSession, ids: Sequence[UUID]) -> int:

@@ -124,7 +124,7 @@ class Businesses(BusinessServiceServicer):
         which, one = parse(DOCUMENT, request.name)
         async with self.sessions.begin() as session:
             document = await documents.append(
-                session, which, one, offset_bytes=request.offset_bytes, content=request.content, now=self.clock()
+                session, which, one, offset_bytes=request.offset_bytes, content=request.content
             )
             return document_message(document)
 
@@ -152,7 +152,7 @@ class Businesses(BusinessServiceServicer):
 
     async def DeleteBusinessDocument(self, request: pb.DeleteBusinessDocumentRequest, context: Context) -> Empty:
         async with self.sessions.begin() as session:
-            await documents.remove(session, *parse(DOCUMENT, request.name), now=self.clock())
+            await documents.remove(session, *parse(DOCUMENT, request.name))
         return Empty()
 
     # Reviews
