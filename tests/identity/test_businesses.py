@@ -22,9 +22,9 @@ from rapport.identity.v1.events_pb2 import (
 from chassis.refusal import refused as read
 from services.identity.businesses.members import MOST_EACH
 from tests.identity.businesses import PROOF, Trade, id_of
-from tests.identity.people import ADA, EVE, as_service
+from tests.identity.people import ADA, EVE
 from tests.tokens import as_user
-from tests.world import refused
+from tests.world import as_service, refused
 
 State = pb.BusinessAccount.State
 NOBODY = f"businesses/{uuid4()}"

@@ -98,12 +98,19 @@ async def of_user(
 async def in_state(
     session: AsyncSession, state: BusinessState, *, after: tuple[datetime, UUID] | None, limit: int
 ) -> Sequence[BusinessAccount]:
-    """The businesses in a state, longest waiting first: since they were handed in, or begun where they never were."""
-    since = func.coalesce(BusinessAccount.submit_time, BusinessAccount.create_time)
+    """The businesses in a state, who has waited longest first."""
+    since = BusinessAccount.create_time if state is BusinessState.DRAFT else BusinessAccount.submit_time
     query = select(BusinessAccount).where(BusinessAccount.state == state).limit(limit)
     if after is not None:
         query = query.where(tuple_(since, BusinessAccount.id) > after)
     return (await session.scalars(query.order_by(since, BusinessAccount.id))).all()
+
+
+def waits_since(business: BusinessAccount) -> datetime:
+    """Since it was handed in last, or begun where it is a draft."""
+    if business.state is BusinessState.DRAFT or business.submit_time is None:
+        return business.create_time
+    return business.submit_time
 
 
 async def update_said(

@@ -75,7 +75,7 @@ class Businesses(BusinessServiceServicer):
         state = BusinessState(pb.BusinessAccount.State.Name(request.state or pb.BusinessAccount.SUBMITTED))
         async with self.sessions() as session:
             rows = await accounts.in_state(session, state, after=page.cursor, limit=page.reach)
-        shown, token = page.cut(rows, lambda one: (one.submit_time or one.create_time, one.id))
+        shown, token = page.cut(rows, lambda one: (accounts.waits_since(one), one.id))
         return pb.ListBusinessesResponse(businesses=map(business_message, shown), next_page_token=token)
 
     async def UpdateBusiness(self, request: pb.UpdateBusinessRequest, context: Context) -> pb.BusinessAccount:
