@@ -59,8 +59,8 @@ async def test_a_token_says_what_its_person_is_a_member_of_until_that_ends(clock
     tokens = Tokens(keys, clock, revoked, issuer=ISSUER)
     business, one, other = uuid4(), uuid4(), uuid4()
     before, after = (
-        mint(ADA, now=clock(), memberships=[[str(business), str(id), role]])
-        for id, role in ((one, "owner"), (other, "viewer"))
+        mint(ADA, now=clock(), memberships=[[str(business), str(member), role]])
+        for member, role in ((one, "owner"), (other, "viewer"))
     )
     [held] = (await whose(tokens, before)).memberships
     assert held == (f"businesses/{business}", f"businesses/{business}/memberships/{one}", "owner")
