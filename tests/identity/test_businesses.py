@@ -41,7 +41,7 @@ async def ada(trade: Trade) -> people.User:
 async def test_who_begins_an_application_owns_it(trade: Trade, ada: people.User) -> None:
     business = await trade.begin(ada, company="  Ada's Bolts GmbH ")
     assert (business.state, business.role) == (State.DRAFT, pb.BusinessMember.OWNER)
-    assert (business.company, business.contacts) == ("Ada's Bolts GmbH", [PROOF])
+    assert (business.company, list(business.contacts)) == ("Ada's Bolts GmbH", [PROOF])
     assert await trade.members(business) == {ADA: "OWNER"}
     asked = pb.GetBusinessRequest(name=business.name)
     assert await trade.stub.GetBusiness(asked, metadata=await trade.as_(ada)) == business
@@ -198,7 +198,7 @@ async def test_the_owners_are_told_what_was_decided_and_why(trade: Trade, ada: p
         name=name, reasons=[pb.BusinessAccount.DOES_NOT_MATCH, pb.BusinessAccount.DOES_NOT_MATCH], text="Other tax id."
     )
     told = await trade.stub.RefuseBusiness(refusal, metadata=trade.admin)
-    assert (told.reasons, told.review_text) == ([pb.BusinessAccount.DOES_NOT_MATCH], "Other tax id.")
+    assert (list(told.reasons), told.review_text) == ([pb.BusinessAccount.DOES_NOT_MATCH], "Other tax id.")
     again = await trade.submit(business, ada)
     assert (list(again.reasons), again.review_text) == ([], "Other tax id.")
     await trade.approve(business)

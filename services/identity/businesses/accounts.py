@@ -252,7 +252,7 @@ async def take(
         )
     )
     await session.flush()
-    fact = FACTS[step](user=f"users/{business.owner_id}", business=business.name, event_time=timestamp(now))  # type: ignore[call-arg]
+    fact = FACTS[step](user=f"users/{business.owner_id}", business=business.name, event_time=timestamp(now))
     await publish(session, fact)
 
 
