@@ -2,6 +2,8 @@
 
 import asyncio
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -35,17 +37,18 @@ async def begun(http: httpx.AsyncClient, **said: Any) -> str:
     return str(answer.raise_for_status().json()["name"])
 
 
-async def joined(store: Store, owner: httpx.AsyncClient, business: str, role: str) -> httpx.AsyncClient:
+@asynccontextmanager
+async def joined(store: Store, owner: httpx.AsyncClient, business: str, role: str) -> AsyncIterator[httpx.AsyncClient]:
     """The browser of somebody new, who is a member in that role."""
     who = store.register("mia")
     invited = await owner.post(f"/v1/{business}/invitations", json={"email": who.email, "role": role})
     assert invited.json() == {}, invited.text
     async with mailbox_client(store.plan) as client:
         token = await Mailbox(client).token(who.email, "/join")
-    http = await signed_in(store, who)
-    accepted = await http.post("/v1/businessInvitations:accept", json={"token": token})
-    assert accepted.json()["role"] == role, accepted.text
-    return http
+    async with await signed_in(store, who) as http:
+        accepted = await http.post("/v1/businessInvitations:accept", json={"token": token})
+        assert accepted.json()["role"] == role, accepted.text
+        yield http
 
 
 async def test_who_has_just_begun_an_application_reads_it_with_the_cookie_they_had(store: Store) -> None:
@@ -97,7 +100,7 @@ async def test_the_largest_document_comes_through_in_pieces(store: Store) -> Non
 async def test_a_member_who_is_one_no_more_is_refused_within_five_seconds(store: Store, ends: str) -> None:
     async with await signed_in(store, store.register()) as owner:
         business = await begun(owner)
-        async with await joined(store, owner, business, "MANAGER") as member:
+        async with joined(store, owner, business, "MANAGER") as member:
             change = {"website": "https://other.example.org"}
             assert (await member.patch(f"/v1/{business}", json=change)).status_code == 200
             listed = (await owner.get(f"/v1/{business}/members")).json()["members"]
