@@ -9,7 +9,7 @@ from google.protobuf.descriptor import Descriptor, FileDescriptor
 from rapport.annotations.v1.event_pb2 import event as event_option
 from rapport.commerce.v1 import commerce_pb2
 from rapport.commerce.v1 import events_pb2 as commerce_events
-from rapport.identity.v1 import businesses_pb2, identity_pb2, oauth_pb2
+from rapport.identity.v1 import businesses_pb2, identity_pb2, oauth_pb2, subjects_pb2
 from rapport.identity.v1 import events_pb2 as identity_events
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
@@ -41,7 +41,12 @@ from gateway.transcoder import Backend, ways
 
 EVENTS = (commerce_events, identity_events, loyalty_events, privacy_events, support_events)
 CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
-    "identity": (identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, businesses_pb2.DESCRIPTOR),
+    "identity": (
+        identity_pb2.DESCRIPTOR,
+        oauth_pb2.DESCRIPTOR,
+        businesses_pb2.DESCRIPTOR,
+        subjects_pb2.DESCRIPTOR,
+    ),
     "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR),
     "privacy": (privacy_pb2.DESCRIPTOR,),
     "loyalty": (

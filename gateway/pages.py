@@ -86,6 +86,7 @@ class Pages:
         yield "GET", "/confirm-email", self.confirm_email
         yield "GET", "/confirm", self.confirm
         yield "GET", "/sign-in", self.sign_in
+        yield "GET", "/my-data", self.my_data
         for path in DESKS:
             yield "GET", f"/{path}", self.desk(path)
         yield "GET", "/unsubscribe/{token}", self.unsubscribe_page
@@ -151,6 +152,10 @@ class Pages:
 
     async def sign_in(self, _: Request, __: Captured) -> Response:
         return Response(status=303, headers=[(b"location", b"/#account")])
+
+    async def my_data(self, _: Request, __: Captured) -> Response:
+        text = "What businesses that trade with us have us hold of you, though you have no account here."
+        return self.html("desk.html", title="Your data", texts=[text], component="my-data", script="my-data")
 
     def desk(self, name: str) -> Handler:
         """A page that is somebody's own, and so laid out by its script."""

@@ -1,9 +1,10 @@
 """The identity service's process."""
 
-from rapport.identity.v1 import businesses_pb2, events_pb2, identity_pb2, oauth_pb2
+from rapport.identity.v1 import businesses_pb2, events_pb2, identity_pb2, oauth_pb2, subjects_pb2
 from rapport.identity.v1.businesses_pb2_grpc import add_BusinessServiceServicer_to_server
 from rapport.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
 from rapport.identity.v1.oauth_pb2_grpc import add_OAuthServiceServicer_to_server
+from rapport.identity.v1.subjects_pb2_grpc import add_SubjectServiceServicer_to_server
 
 from chassis.database import Sessions
 from chassis.pages import Pages
@@ -21,8 +22,10 @@ from services.identity.registrations import forget_registrations
 from services.identity.rpc.businesses import Businesses
 from services.identity.rpc.identity import Identity
 from services.identity.rpc.oauth import OAuth
+from services.identity.rpc.subjects import Subjects
 from services.identity.sessions import forget_sessions
 from services.identity.settings import Settings
+from services.identity.subjects import forget_subject_links
 from services.identity.tokens import Signer
 
 
@@ -42,11 +45,18 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
     return Service(
         name="identity",
         package="rapport.identity.v1",
-        contracts=[identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, businesses_pb2.DESCRIPTOR, events_pb2.DESCRIPTOR],
+        contracts=[
+            identity_pb2.DESCRIPTOR,
+            oauth_pb2.DESCRIPTOR,
+            businesses_pb2.DESCRIPTOR,
+            subjects_pb2.DESCRIPTOR,
+            events_pb2.DESCRIPTOR,
+        ],
         servicers=[
             (add_IdentityServiceServicer_to_server, identity),
             (add_OAuthServiceServicer_to_server, OAuth(sessions, clock, pages, signer, codes)),
             (add_BusinessServiceServicer_to_server, Businesses(sessions, clock, pages, public_url)),
+            (add_SubjectServiceServicer_to_server, Subjects(sessions, clock, pages, public_url)),
         ],
         jobs=[
             forget_registrations,
@@ -56,6 +66,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             forget_authorizations,
             forget_unfinished_documents,
             forget_invitations,
+            forget_subject_links,
         ],
         sessions=sessions,
         metadata=models.Base.metadata,

@@ -47,6 +47,10 @@ def businesses() -> Bodies:
         "LeaveBusiness": {},
         "InviteBusinessMember": {"email": f"{uuid4().hex}@example.org", "role": "VIEWER"},
         "AcceptBusinessInvitation": {"token": "none of ours"},
+        "CreateBusinessCustomer": {"customer": {"email": "somebody@example.org"}},
+        "BeginSubjectAccess": {"email": "somebody@example.org"},
+        "ReadSubject": {"token": "none of ours"},
+        "EraseSubject": {"token": "none of ours"},
     }
 
 

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from rapport.commerce.v1 import commerce_pb2
 from rapport.holder.v1 import holder_pb2
-from rapport.identity.v1 import businesses_pb2, identity_pb2, oauth_pb2
+from rapport.identity.v1 import businesses_pb2, identity_pb2, oauth_pb2, subjects_pb2
 from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2, rewards_pb2
 from rapport.privacy.v1 import privacy_pb2
 from rapport.support.v1 import support_pb2
@@ -36,7 +36,13 @@ from tests.world import Hands
 NOWHERE = "ipv4:127.0.0.1:9"  # where nobody listens
 URL = "https://store.example.org"
 SERVED: Mapping[str, tuple[FileDescriptor, ...]] = {
-    "identity": (identity_pb2.DESCRIPTOR, oauth_pb2.DESCRIPTOR, businesses_pb2.DESCRIPTOR, holder_pb2.DESCRIPTOR),
+    "identity": (
+        identity_pb2.DESCRIPTOR,
+        oauth_pb2.DESCRIPTOR,
+        businesses_pb2.DESCRIPTOR,
+        subjects_pb2.DESCRIPTOR,
+        holder_pb2.DESCRIPTOR,
+    ),
     "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR, holder_pb2.DESCRIPTOR),
     "privacy": (privacy_pb2.DESCRIPTOR, holder_pb2.DESCRIPTOR),
     "loyalty": (

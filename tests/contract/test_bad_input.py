@@ -18,7 +18,7 @@ from gateway.binding import body_of, is_text
 from gateway.http import MOST_BYTES
 from gateway.routes import ANY
 from gateway.schemas import WELL_KNOWN
-from tests.contract.calls import JSON, RULES, Callers, Try, access_of, body_for, outcomes, path_of, valid
+from tests.contract.calls import JSON, RULES, Callers, Try, access_of, body_for, member_of, outcomes, path_of, valid
 from tests.gateway.conftest import order
 from tests.store import Store, user
 
@@ -194,6 +194,19 @@ async def business(callers: Callers) -> str:
         return str((await http.post("/v1/businesses", json=begun)).raise_for_status().json()["name"])
 
 
+async def approved(callers: Callers, trade: str) -> str:
+    """The path of a business, once somebody has approved it."""
+    said = {"website": "https://example.org", "regionCode": "DE", "contacts": [{"name": "A"}]}
+    async with callers.store.http(
+        **callers.store.bearer(callers.ada.user, **member_of(trade.removeprefix("/v1/")))
+    ) as http:
+        (await http.patch(trade, json=said)).raise_for_status()
+        (await http.post(f"{trade}:submit", json={})).raise_for_status()
+    async with callers.store.http(**callers.store.bearer(user(), "admin")) as http:
+        (await http.post(f"{trade}:approve", json={})).raise_for_status()
+    return trade
+
+
 async def test_a_stale_etag_is_refused_on_every_route_that_takes_one(
     store: Store, callers: Callers, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -324,6 +337,12 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
             {"email": mail, "role": "VIEWER"},
             {"email": mail, "role": "OWNER"},
         ),
+        "CreateBusinessCustomer": (
+            f"{await approved(callers, trade)}/customers",
+            {"customer": {"email": mail}},
+            {"customer": {"email": f"a{mail}"}},
+        ),
+        "BeginSubjectAccess": ("", {"email": mail}, {"email": f"a{mail}"}),
         "CreateTicket": ("", claim, claim | {"title": "C"}),
         "CreateMessage": (f"/v1/{about}/messages", {"body": "A"}, {"body": "B"}),
         "CreateConsent": (

@@ -20,6 +20,7 @@ from services.identity.businesses.states import BusinessState, Step
 from services.identity.models import (
     BusinessAccount,
     BusinessContact,
+    BusinessCustomer,
     BusinessDocument,
     BusinessDocumentPiece,
     BusinessInvitation,
@@ -318,8 +319,8 @@ async def dismiss(session: AsyncSession, business: BusinessAccount, *, now: date
     """End what other people have to do with a business that is held, and state that it is closed."""
     for one in await members.of(session, business.id):
         await members.end(session, one, now=now)
-    for waits in (BusinessInvitation, BusinessStep):
-        await session.execute(delete(waits).where(waits.business_id == business.id))
+    for theirs in (BusinessInvitation, BusinessStep, BusinessCustomer):
+        await session.execute(delete(theirs).where(theirs.business_id == business.id))
     owner = f"users/{business.owner_id}"
     await publish(session, events.BusinessClosed(user=owner, business=business.name, event_time=timestamp(now)))
 

@@ -24,6 +24,7 @@ from services.identity.models.people import (
     User,
 )
 from services.identity.models.sessions import Session
+from services.identity.models.subjects import BusinessCustomer, SubjectAccess
 
 __all__ = [
     "Algorithm",
@@ -33,6 +34,7 @@ __all__ = [
     "Business",
     "BusinessAccount",
     "BusinessContact",
+    "BusinessCustomer",
     "BusinessDocument",
     "BusinessDocumentPiece",
     "BusinessInvitation",
@@ -51,5 +53,6 @@ __all__ = [
     "Session",
     "ShippingAddress",
     "State",
+    "SubjectAccess",
     "User",
 ]

@@ -223,3 +223,46 @@ def upgrade() -> None:
     guard("business_invitation", "person_id", token_hash=None, email=None)
     guard("business_member", "user_id")
     guard("business_step", "actor_id")
+    op.create_table(
+        "business_customer",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("business_id", sa.Uuid(), nullable=False),
+        sa.Column("subject_id", sa.Uuid(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("lines", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("postal_code", sa.Text(), nullable=False),
+        sa.Column("city", sa.Text(), nullable=False),
+        sa.Column("region_code", sa.Text(), nullable=False),
+        sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("business_customer_pkey")),
+        sa.UniqueConstraint("business_id", "email", name=op.f("business_customer_business_id_email_key")),
+    )
+    op.create_index("business_customer_address", "business_customer", ["email"], unique=False)
+    op.create_index(
+        "business_customer_of_business", "business_customer", ["business_id", "create_time", "id"], unique=False
+    )
+    op.create_index(op.f("business_customer_subject_id_idx"), "business_customer", ["subject_id"], unique=False)
+    op.create_table(
+        "subject_access",
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("subject_id", sa.Uuid(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expire_time", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("subject_access_pkey")),
+    )
+    op.create_index(op.f("subject_access_expire_time_idx"), "subject_access", ["expire_time"], unique=False)
+    op.create_index("subject_access_of_address", "subject_access", ["email", "create_time"], unique=False)
+    op.create_index(op.f("subject_access_subject_id_idx"), "subject_access", ["subject_id"], unique=False)
+    guard(
+        "business_customer",
+        "subject_id",
+        email=None,
+        recipient=None,
+        lines=None,
+        postal_code=None,
+        city=None,
+        region_code=None,
+    )
+    guard("subject_access", "subject_id", token_hash=None, email=None)
