@@ -98,6 +98,9 @@ async def test_what_applicants_and_reviewers_see_is_in_order(chromium: Chromium,
         await at.page.get_by_role("button", name="Refuse").wait_for()
         await check(at, "review", theme)
     async with window(chromium, plan.urls["store"], theme=theme) as at:
+        await at.open("/my-data")
+        await at.page.get_by_role("button", name="Mail me a link").wait_for()
+        await check(at, "my-data", theme)
         await sign_in_as_other(at, plan)
         await check(at, "review-not-yours", theme)
 
