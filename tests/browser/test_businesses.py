@@ -152,7 +152,7 @@ async def test_an_application_goes_from_its_first_word_to_its_approval(chromium:
         await there.page.get_by_label("What is missing?").fill("Which year is it from?")
         await there.page.get_by_role("button", name="Ask", exact=True).click()
         await expect(there.page.locator(".said .done").first).to_contain_text("asked for more")
-        assert await there.focused() == "Applications, longest waiting first"
+        assert await there.focused() == "Longest waiting first"
 
         # The applicant hears of it without asking.
         await expect(card.locator(".badge.state")).to_have_text("Your turn")

@@ -27,7 +27,7 @@ class ReviewDesk extends Desk {
       }
     };
     look();
-    this.heading = h("h2", { tabindex: "-1" }, "Applications, longest waiting first");
+    this.heading = h("h2", { tabindex: "-1" }, "Longest waiting first");
     return [this.heading, h("div", { class: "filter" }, filter), said, rows];
   }
 }

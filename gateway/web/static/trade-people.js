@@ -21,7 +21,7 @@ export function people(business, look) {
     await look();
   }, { class: "quiet" });
   return h("details", { class: "answer", ontoggle: ({ target }) => target.open && show() },
-    h("summary", {}, "People"), rows, isOwner && invite(business, show), leave);
+    h("summary", {}, "People"), rows, isOwner && h("p", { class: "note" }, "Viewers see, managers correct, owners decide."), isOwner && invite(business, show), leave);
 }
 
 function member(one, isOwner, show) {
@@ -51,7 +51,7 @@ function invited(one, show) {
 function invite(business, show) {
   const element = form([
     field("Invite somebody by mail", { type: "email", name: "email", required: true, maxlength: 254 }),
-    field("As", { tag: "select", name: "role", options: Object.entries(ROLES) }, "Viewers see, managers correct, owners decide."),
+    field("As", { tag: "select", name: "role", options: Object.entries(ROLES) }),
   ], "Invite", async (given, key) => {
     const done = await recently(() => post(`/v1/${business.name}/invitations`, given, key));
     if (!done) return "";

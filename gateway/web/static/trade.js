@@ -39,9 +39,9 @@ class TradeDesk extends Desk {
 }
 
 function begin(look) {
-  const element = form([
-    field("What are you?", { tag: "select", name: "kind", options: Object.entries(KINDS) }),
+  const element = form([h("div", { class: "fields" },
     field("Legal name of the company", { name: "company", required: true, maxlength: 200, autocomplete: "organization" }),
+    field("What are you?", { tag: "select", name: "kind", options: Object.entries(KINDS) })),
   ], "Begin an application", async (given, key) => {
     await post("/v1/businesses", { business: given }, key);
     element.reset();
@@ -56,9 +56,9 @@ function application(business, look) {
   const isOpen = EDITABLE.includes(business.state);
   const details = may("MANAGER") && isOpen && said(business, look);
   const place = card(business.company,
-    h("p", { class: "row" }, h("span", {}, KINDS[business.kind], " · ", `you are ${ROLES[business.role].toLowerCase()}`), h("span", { class: `badge state ${business.state.toLowerCase()}` }, STATES[business.state])),
+    h("div", { class: "row" }, h("span", {}, KINDS[business.kind], " · ", `you are ${ROLES[business.role].toLowerCase()}`), h("span", { class: `badge state ${business.state.toLowerCase()}` }, STATES[business.state])),
     h("p", {}, FOLLOWS[business.state](business)), ...review(business).filter(Boolean),
-    details ? details.element : shown(business),
+    details ? h("details", { class: "answer", open: business.state !== "APPROVED" }, h("summary", {}, "About the business"), details.element) : shown(business),
     papers(business, may("MANAGER") && isOpen),
     may("OWNER") && steps(business, details, look),
     people(business, look));
@@ -76,16 +76,16 @@ function said(business, look) {
     rest.regionCode = rest.regionCode.toUpperCase();
     return patch(`/v1/${business.name}`, { ...rest, contacts: name ? [{ name, email, phone }, ...others] : others }, business.etag);
   };
-  const element = form([
-    kind,
+  const element = form([h("div", { class: "fields" },
     field("Legal name of the company", { name: "company", value: business.company, required: true, maxlength: 200, autocomplete: "organization" }, again),
+    kind,
     field("Country", { name: "regionCode", value: business.regionCode, pattern: "[A-Za-z]{2}", maxlength: 2, autocomplete: "country" }, "Two letters, such as US."),
     field("Tax id", { name: "taxId", value: business.taxId, maxlength: 40 }, again),
-    field("Website", { name: "website", type: "url", value: business.website, maxlength: 500, autocomplete: "url" }),
-    h("fieldset", {}, h("legend", {}, "Whom we may ask"),
+    field("Website", { name: "website", type: "url", value: business.website, maxlength: 500, autocomplete: "url" })),
+    h("fieldset", {}, h("legend", {}, "Whom we may ask"), h("div", { class: "fields" },
       field("Name", { name: "contactName", value: contact.name, maxlength: 100, autocomplete: "name" }),
       field("E-mail", { name: "contactEmail", type: "email", value: contact.email, maxlength: 254, autocomplete: "email" }),
-      field("Phone", { name: "contactPhone", type: "tel", value: contact.phone, maxlength: 40, autocomplete: "tel" })),
+      field("Phone", { name: "contactPhone", type: "tel", value: contact.phone, maxlength: 40, autocomplete: "tel" }))),
   ], "Save", async (given) => {
     await save(given);
     await look();
