@@ -13,7 +13,7 @@ from chassis.etags import check_etag
 from chassis.outbox import publish
 from chassis.time import timestamp
 from services.identity import mails, registrations, sessions, users
-from services.identity.businesses import accounts
+from services.identity.businesses import endings
 from services.identity.models import State, User
 from services.identity.oauth import authorizations
 
@@ -44,6 +44,6 @@ async def finish(session: AsyncSession, id: UUID, now: datetime) -> None:
     await sessions.revoke_all(session, id, now=now)
     # A link for this address may wait under another id, of which the erasure knows nothing.
     await registrations.forget(session, user.email)
-    await accounts.let_go(session, id, address=user.email, now=now)
+    await endings.let_go(session, id, address=user.email, now=now)
     erasure = f"erasures/{user.erasure_id}" if user.erasure_id else ""
     await publish(session, UserDeleted(user=user.name, erasure=erasure, event_time=timestamp(now)))

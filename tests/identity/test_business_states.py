@@ -7,7 +7,7 @@ from rapport.identity.v1 import businesses_pb2 as pb
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from services.identity.businesses.accounts import FACTS
+from services.identity.businesses.applications import FACTS
 from services.identity.businesses.states import EDITABLE, STEPS, BusinessState, Step, after
 from tests.identity.businesses import Trade, id_of
 from tests.identity.people import ADA

@@ -294,7 +294,9 @@ async def test_no_event_says_what_a_business_is_called(trade: Trade, ada: people
 async def test_a_business_is_seen_by_members_reviewers_and_the_shop_alone(trade: Trade, ada: people.User) -> None:
     business, eve = await trade.begin(ada), await trade.identity.create(EVE)
     asked = pb.GetBusinessRequest(name=business.name)
-    assert (await trade.stub.GetBusiness(asked, metadata=as_service("shop"))).role == pb.BusinessMember.ROLE_UNSPECIFIED
+    told = await trade.stub.GetBusiness(asked, metadata=as_service("shop"))
+    assert (told.company, told.state) == (business.company, State.DRAFT)
+    assert (told.tax_id, len(told.contacts), told.review_text) == ("", 0, "")  # which is none of the shop's business
     for metadata in (await trade.as_(eve), trade.identity.as_(eve, "agent")):
         with refused("FORBIDDEN"):
             await trade.stub.GetBusiness(asked, metadata=metadata)

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.etags import check_etag
-from services.identity.businesses import accounts, mails, members
+from services.identity.businesses import accounts, applications, mails, members
 from services.identity.businesses.states import Step
 from services.identity.models import BusinessAccount
 from services.identity.refusals import ReviewerIsMember
@@ -31,7 +31,7 @@ async def decide(
         raise ReviewerIsMember("Nobody decides about a business of their own.")
     check_etag(etag, business.version, business.id)
     once = list(dict.fromkeys(reasons))
-    await accounts.take(session, business, step, actor=reviewer, now=now, reasons=once, text=text)
+    await applications.take(session, business, step, actor=reviewer, now=now, reasons=once, text=text)
     for owner in await members.owners(session, id):
         await mails.decided(session, owner, step, reasons=once, text=text, public_url=public_url)
     return business

@@ -21,7 +21,7 @@ from chassis.personal_data.tombstone import refused_person
 from chassis.refusal import InvalidField, SignInNeeded, Violation
 from chassis.rpc import Context
 from chassis.time import Clock, timestamp
-from services.identity.businesses import accounts, documents, invitations, members, reviews
+from services.identity.businesses import accounts, applications, documents, endings, invitations, members, reviews
 from services.identity.businesses.accounts import Said
 from services.identity.businesses.states import BusinessState, Step
 from services.identity.models import (
@@ -59,7 +59,8 @@ class Businesses(BusinessServiceServicer):
 
     async def GetBusiness(self, request: pb.GetBusinessRequest, context: Context) -> pb.BusinessAccount:
         async with self.sessions() as session:
-            return business_message(await accounts.get(session, parse(BUSINESS, request.name)))
+            business = await accounts.get(session, parse(BUSINESS, request.name))
+        return business_message(business) if caller().user else short_message(business)
 
     async def ListUserBusinesses(
         self, request: pb.ListUserBusinessesRequest, context: Context
@@ -81,25 +82,25 @@ class Businesses(BusinessServiceServicer):
     async def UpdateBusiness(self, request: pb.UpdateBusinessRequest, context: Context) -> pb.BusinessAccount:
         which, said = parse(BUSINESS, request.business.name), said_of(request.business, fields_of(request))
         async with self.sessions.begin() as session:
-            business = await accounts.update_said(
+            business = await applications.correct(
                 session, which, said=said, etag=request.business.etag, actor=asking(), now=self.clock()
             )
             return business_message(business)
 
     async def DeleteBusiness(self, request: pb.DeleteBusinessRequest, context: Context) -> Empty:
         async with self.sessions.begin() as session:
-            await accounts.close(session, parse(BUSINESS, request.name), etag=request.etag, now=self.clock())
+            await endings.close(session, parse(BUSINESS, request.name), etag=request.etag, now=self.clock())
         return Empty()
 
     async def SubmitBusiness(self, request: pb.SubmitBusinessRequest, context: Context) -> pb.BusinessAccount:
         async with self.sessions.begin() as session:
             which = parse(BUSINESS, request.name)
-            return business_message(await accounts.submit(session, which, actor=asking(), now=self.clock()))
+            return business_message(await applications.submit(session, which, actor=asking(), now=self.clock()))
 
     async def WithdrawBusiness(self, request: pb.WithdrawBusinessRequest, context: Context) -> pb.BusinessAccount:
         async with self.sessions.begin() as session:
             which = parse(BUSINESS, request.name)
-            return business_message(await accounts.withdraw(session, which, actor=asking(), now=self.clock()))
+            return business_message(await applications.withdraw(session, which, actor=asking(), now=self.clock()))
 
     # Documents
 
@@ -198,7 +199,7 @@ class Businesses(BusinessServiceServicer):
     ) -> pb.ListBusinessStepsResponse:
         page, which = self.pages.of(request), parse(BUSINESS, request.parent)
         async with self.sessions() as session:
-            rows = await accounts.steps_of(session, which, after=page.cursor, limit=page.reach)
+            rows = await applications.steps_of(session, which, after=page.cursor, limit=page.reach)
         shown, token = page.cut(rows, lambda one: (one.create_time, one.id))
         return pb.ListBusinessStepsResponse(steps=map(step_message, shown), next_page_token=token)
 
@@ -218,17 +219,17 @@ class Businesses(BusinessServiceServicer):
     ) -> pb.BusinessMember:
         which, user = parse(MEMBER, request.name)
         async with self.sessions.begin() as session:
-            one = await accounts.set_role(session, which, user, role_of(request.role), now=self.clock())
+            one = await endings.set_role(session, which, user, role_of(request.role), now=self.clock())
             return member_message(one, await session.get_one(User, user))
 
     async def DeleteBusinessMember(self, request: pb.DeleteBusinessMemberRequest, context: Context) -> Empty:
         async with self.sessions.begin() as session:
-            await accounts.remove(session, *parse(MEMBER, request.name), now=self.clock())
+            await endings.remove(session, *parse(MEMBER, request.name), now=self.clock())
         return Empty()
 
     async def LeaveBusiness(self, request: pb.LeaveBusinessRequest, context: Context) -> Empty:
         async with self.sessions.begin() as session:
-            await accounts.remove(session, parse(BUSINESS, request.name), asking(), now=self.clock())
+            await endings.remove(session, parse(BUSINESS, request.name), asking(), now=self.clock())
         return Empty()
 
     async def InviteBusinessMember(self, request: pb.InviteBusinessMemberRequest, context: Context) -> Empty:
@@ -335,6 +336,17 @@ def business_message(business: BusinessAccount, role: MemberRole | None = None) 
         update_time=timestamp(business.update_time),
         etag=etag_of(business.version, business.id),
         role=pb.BusinessMember.Role.Value(role or role_of_caller(business.name)),
+    )
+
+
+def short_message(business: BusinessAccount) -> pb.BusinessAccount:
+    """What our other systems need to know: whether it may trade, and as what."""
+    return pb.BusinessAccount(
+        name=business.name,
+        kind=people.Business.Kind.Value(business.kind),
+        company=business.company,
+        region_code=business.region_code,
+        state=pb.BusinessAccount.State.Value(business.state),
     )
 
 

@@ -184,7 +184,8 @@ class BusinessServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetBusiness(self, request, context):
-        """Returns one business. Refuses with BUSINESS_NOT_FOUND.
+        """Returns one business; to another service, what it is called and whether it may trade. Refuses with
+        BUSINESS_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

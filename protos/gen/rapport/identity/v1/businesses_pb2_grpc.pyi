@@ -19,7 +19,9 @@ class BusinessServiceStub:
     CreateBusiness: _aio.UnaryUnaryMultiCallable[_businesses_pb2.CreateBusinessRequest, _businesses_pb2.BusinessAccount]
     """Begins an application, of which the caller is the owner. Refuses with BUSINESS_FULL where they are in too many."""
     GetBusiness: _aio.UnaryUnaryMultiCallable[_businesses_pb2.GetBusinessRequest, _businesses_pb2.BusinessAccount]
-    """Returns one business. Refuses with BUSINESS_NOT_FOUND."""
+    """Returns one business; to another service, what it is called and whether it may trade. Refuses with
+    BUSINESS_NOT_FOUND.
+    """
     ListUserBusinesses: _aio.UnaryUnaryMultiCallable[_businesses_pb2.ListUserBusinessesRequest, _businesses_pb2.ListBusinessesResponse]
     """Lists the businesses that a user is a member of, newest first."""
     ListBusinesses: _aio.UnaryUnaryMultiCallable[_businesses_pb2.ListBusinessesRequest, _businesses_pb2.ListBusinessesResponse]
@@ -103,7 +105,9 @@ class BusinessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _businesses_pb2.GetBusinessRequest,
         context: _aio.ServicerContext[_businesses_pb2.GetBusinessRequest, _abc.Awaitable[_businesses_pb2.BusinessAccount]],
     ) -> _abc.Awaitable[_businesses_pb2.BusinessAccount]:
-        """Returns one business. Refuses with BUSINESS_NOT_FOUND."""
+        """Returns one business; to another service, what it is called and whether it may trade. Refuses with
+        BUSINESS_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListUserBusinesses(
