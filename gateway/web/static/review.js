@@ -36,7 +36,7 @@ function entry(business, done) {
   const body = h("div", { class: "stack" });
   const since = business.submitTime ? when(business.submitTime) : when(business.createTime);
   return h("details", { class: "answer", ontoggle: ({ target }) => target.open && !body.childElementCount && fill(body, business, done) },
-    h("summary", {}, h("span", {}, business.company, h("span", { class: "summary" }, KINDS[business.kind], " · ", since)), h("span", { class: "badge" }, STATES[business.state])),
+    h("summary", {}, h("span", {}, business.company, h("span", { class: "summary" }, KINDS[business.kind], " · ", since)), h("span", { class: `badge state ${business.state.toLowerCase()}` }, STATES[business.state])),
     body);
 }
 

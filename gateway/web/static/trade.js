@@ -102,7 +102,7 @@ function shown({ regionCode, taxId, website, contacts }) {
 function papers(business, mayAdd) {
   const held = documents(business, mayAdd && business.state !== "APPROVED" ? (one) => held.remover(one) : undefined);
   const adder = mayAdd && upload(business, held);
-  return h("details", { class: "answer", open: mayAdd }, h("summary", {}, "Documents"), held.element, adder);
+  return h("details", { class: "answer", open: mayAdd && business.state !== "APPROVED" }, h("summary", {}, "Documents"), held.element, adder);
 }
 
 // What an owner does with the application as a whole.

@@ -83,7 +83,7 @@ async def check_complete(session: AsyncSession, business: BusinessAccount) -> No
         shown = select(func.count()).where(BusinessDocument.business_id == business.id, whole)
         missing += [] if await session.scalar(shown) else ["documents"]
     if missing:
-        violations = [Violation(field, "REQUIRED", f"{words(field)} is needed to review it.") for field in missing]
+        violations = [Violation(field, "REQUIRED", f"{words(field)} is needed.") for field in missing]
         raise BusinessIncomplete("Something is missing that we need to review it.", violations=violations)
 
 
