@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from uuid import UUID
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor, MethodDescriptor
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 ROLES = frozenset({"agent", "privacy_officer", "admin"})
 SERVICES = frozenset({"identity", "support", "privacy", "loyalty", "gateway", "shop", "operator"})
+MEMBERS = ("viewer", "manager", "owner")  # of a business: each may do what those before may
 SHA256 = re.compile("[0-9a-f]{64}")
 GATEWAY = "services/gateway"
 STORE = "store"  # the client_id of the store's own front end, whose tokens need no scope
@@ -45,6 +46,14 @@ ALWAYS_OPEN = frozenset(
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     }
 )
+
+
+class Membership(NamedTuple):
+    """What somebody may do for a business, as long as they have the role they have."""
+
+    business: str  # businesses/{business}
+    name: str  # businesses/{business}/memberships/{membership}
+    role: str  # one of MEMBERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,7 @@ class Caller:
     client: str = ""
     token: str = ""  # clients/{client}/tokens/{token} of a program, which may end one by itself
     is_bound: bool = False  # to a key: it is good only where the gateway saw that its holder has the key (RFC 9449)
+    memberships: tuple[Membership, ...] = ()
 
     @property
     def user(self) -> UUID | None:
@@ -144,6 +154,7 @@ class Policy:
     signed_in: bool
     roles: frozenset[str]
     owner: Callable[[Any], str] | None
+    members: frozenset[str]  # the roles that let a member of the owning business in
     services: frozenset[str]  # services/{service}
     scope: str
     fresh_seconds: int
@@ -170,7 +181,12 @@ class Policy:
             raise ScopeMissing("The token of this program does not reach that far.", scope=self.scope)
 
     def decide_on_person(self, person: Caller, request: Any, clock: Clock) -> None:
-        if not (self.signed_in or not self.roles.isdisjoint(person.roles) or self.is_own(person, request)):
+        if not (
+            self.signed_in
+            or not self.roles.isdisjoint(person.roles)
+            or self.is_own(person, request)
+            or self.is_shared(person, request)
+        ):
             raise Forbidden("That is not yours.")
         if person.client != STORE and self.scope not in person.scopes:
             raise ScopeMissing("The token of this client does not reach that far.", scope=self.scope)
@@ -185,6 +201,13 @@ class Policy:
     def is_own(self, person: Caller, request: Any) -> bool:
         # With the slash, because users/1 is no beginning of users/12.
         return self.owner is not None and f"{self.owner(request)}/".startswith(f"{person.name}/")
+
+    def is_shared(self, person: Caller, request: Any) -> bool:
+        """Whether it is a business's of which the person is a member, with a role that reaches as far."""
+        if self.owner is None or not self.members:
+            return False
+        owned = f"{self.owner(request)}/"
+        return any(one.role in self.members and owned.startswith(f"{one.business}/") for one in person.memberships)
 
 
 def policies(*contracts: FileDescriptor) -> dict[str, Policy]:
@@ -218,6 +241,7 @@ def policy(method: MethodDescriptor) -> Policy:
         signed_in=said.signed_in,
         roles=frozenset(said.roles),
         owner=attrgetter(said.owner) if said.owner else None,
+        members=frozenset(MEMBERS[MEMBERS.index(said.member) :]) if said.member else frozenset(),
         services=frozenset(f"services/{name}" for name in said.services),
         scope=said.scope,
         fresh_seconds=said.fresh.seconds,
@@ -239,6 +263,10 @@ def mistakes(method: MethodDescriptor, said: Access) -> Iterator[str]:
         yield "lets in anyone signed in, so its roles and owner are idle."
     if strange := (set(said.roles) - ROLES) | (set(said.services) - SERVICES):
         yield f"speaks of {', '.join(sorted(strange))}, which is no role and no service here."
+    if said.member and said.member not in MEMBERS:
+        yield f"speaks of {said.member}, which is no role of a member."
+    if said.member and not said.owner:
+        yield "lets in members, and does not say whose it is: give it an owner."
     if said.owner and method.client_streaming:
         yield "streams its requests, so no one field is the owner's."
     if said.owner and not leads_to_name(method.input_type, said.owner):

@@ -1,4 +1,4 @@
-"""Which sessions, authorizations, users and programs have no tokens any more, as identity states it.
+"""Which sessions, authorizations, memberships, users and programs have no tokens any more, as identity states it.
 
 Every instance hears all of it for itself. While NATS is away, a token ends by its own end, minutes later.
 """
@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from rapport.identity.v1.events_pb2 import (
     AuthorizationRevoked,
     ClientRevoked,
+    MembershipEnded,
     SessionRevoked,
     UserDeleted,
     UserDeletionRequested,
@@ -29,6 +30,7 @@ ENDS: tuple[type[Message], ...] = (
     SessionRevoked,
     AuthorizationRevoked,
     ClientRevoked,
+    MembershipEnded,
     UserDeletionRequested,
     UserDeleted,
 )

@@ -20,7 +20,7 @@ from joserfc.jwk import OKPKey
 from rapport.identity.v1.identity_pb2 import GetJwksRequest, Jwk
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 
-from chassis.access import Caller
+from chassis.access import MEMBERS, Caller, Membership
 from chassis.refusal import TokenInvalid, TryAgain
 from chassis.time import Clock
 
@@ -116,6 +116,8 @@ class Tokens:
             raise TokenInvalid("That token has ended.")
         if who.session in self.revoked or who.name in self.revoked or who.token in self.revoked:
             raise TokenInvalid("That token was revoked.")
+        if any(one.name in self.revoked for one in who.memberships):
+            raise TokenInvalid("That token speaks of a membership that has ended: renew it.")
         return who
 
     async def check(self, shown: str) -> Caller:
@@ -178,6 +180,7 @@ def person(claims: dict[str, Any]) -> Caller:
         scopes=frozenset(str(claims["scope"]).split()),
         auth_time=datetime.fromtimestamp(claims["auth_time"], UTC),
         client=str(claims["client_id"]),
+        memberships=tuple(map(membership, claims.get("memberships", ()))),
         is_bound="cnf" in claims,
     )
 
@@ -196,3 +199,12 @@ def program(claims: dict[str, Any]) -> Caller:
         token=f"clients/{client}/tokens/{UUID(claims['jti'])}",
         is_bound="cnf" in claims,
     )
+
+
+def membership(said: list[str]) -> Membership:
+    """What a token says of one: the ids of business and membership, and the role."""
+    business, one, role = said
+    if role not in MEMBERS:
+        raise ValueError(role)
+    name = f"businesses/{UUID(business)}"
+    return Membership(name, f"{name}/memberships/{UUID(one)}", role)

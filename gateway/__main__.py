@@ -11,12 +11,14 @@ from rapport.commerce.v1 import commerce_pb2
 from rapport.commerce.v1 import events_pb2 as commerce_events
 from rapport.identity.v1 import (
     audit_pb2,
+    businesses_pb2,
     device_codes_pb2,
     factors_pb2,
     identity_pb2,
     oauth_pb2,
     proofs_pb2,
     social_pb2,
+    subjects_pb2,
 )
 from rapport.identity.v1 import events_pb2 as identity_events
 from rapport.identity.v1.device_codes_pb2_grpc import DeviceCodeServiceStub
@@ -62,6 +64,8 @@ CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
         factors_pb2.DESCRIPTOR,
         oauth_pb2.DESCRIPTOR,
         social_pb2.DESCRIPTOR,
+        businesses_pb2.DESCRIPTOR,
+        subjects_pb2.DESCRIPTOR,
         audit_pb2.DESCRIPTOR,
         proofs_pb2.DESCRIPTOR,
         device_codes_pb2.DESCRIPTOR,

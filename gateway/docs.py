@@ -32,7 +32,8 @@ def spoken(access: Mapping[str, Any]) -> str:
         return "anybody"
     ways = [
         *(["anybody signed in"] if access.get("signedIn") else []),
-        *(["the owner"] if access.get("owner") else []),
+        *(["the owner"] if access.get("owner") and not access.get("member") else []),
+        *([f"a member of the business: {access['member']} or more"] if access.get("member") else []),
         *(f"role {role}" for role in access.get("roles", ())),
         *(f"service {service}" for service in access.get("services", ())),
         *([f"a program with the scope {access['scope']}"] if access.get("programs") else []),

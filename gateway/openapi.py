@@ -179,6 +179,7 @@ def access(rule: Rule) -> dict[str, Any]:
         "public": said.public,
         "signedIn": said.signed_in,
         "owner": said.owner,
+        "member": said.member,
         "roles": list(said.roles),
         "services": list(said.services),
         "scope": said.scope,

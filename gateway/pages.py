@@ -42,6 +42,16 @@ HEADERS: Headers = [
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
 LONGEST_QUERY = 200
+# What such a page is headed with, and what it says before anybody is signed in.
+DESKS = {
+    "trade": (
+        "Trade with us",
+        "For wholesalers, dropshippers and affiliates: tell us about your business, and show us that it exists.",
+        "Somebody of ours looks at it and mails you what we decided.",
+    ),
+    "review": ("Applications",),
+    "join": ("Join a business",),
+}
 Captured = MutableMapping[str, str]
 log = structlog.get_logger()
 
@@ -80,6 +90,9 @@ class Pages:
         yield "GET", "/confirm-email", self.confirm_email
         yield "GET", "/confirm", self.confirm
         yield "GET", "/sign-in", self.sign_in
+        yield "GET", "/my-data", self.my_data
+        for path in DESKS:
+            yield "GET", f"/{path}", self.desk(path)
         yield "GET", "/unsubscribe/{token}", self.unsubscribe_page
         yield "POST", "/unsubscribe/{token}", self.unsubscribe
         yield "GET", "/docs", self.docs.answer
@@ -157,6 +170,22 @@ class Pages:
 
     async def sign_in(self, _: Request, __: Captured) -> Response:
         return Response(status=303, headers=[(b"location", b"/#account")])
+
+    async def my_data(self, _: Request, __: Captured) -> Response:
+        text = "What businesses that trade with us have us hold of you, though you have no account here."
+        return self.html("desk.html", title="Your data", texts=[text], component="my-data", script="my-data")
+
+    def desk(self, name: str) -> Handler:
+        """A page that is somebody's own, and so laid out by its script."""
+
+        async def show(request: Request, _: Captured) -> Response:
+            title, *texts = DESKS[name]
+            has_cookie = bool(request.cookie(COOKIE))
+            return self.html(
+                "desk.html", title=title, texts=texts, component=f"{name}-desk", script=name, has_cookie=has_cookie
+            )
+
+        return show
 
     async def unsubscribe_page(self, _: Request, captured: Captured) -> Response:
         """Mail scanners open links: only the button ends anything."""

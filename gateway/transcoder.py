@@ -46,7 +46,10 @@ class Way:
         gives = rule.method.output_type
         self.rule, self.sessions, self.patience = rule, sessions, patience
         self.binding = Binding(rule, codec)
-        self.is_public = rule.method.GetOptions().Extensions[access_option].public
+        said = rule.method.GetOptions().Extensions[access_option]
+        self.is_public = said.public
+        # What a newer token may mend. Who has just become a member of a business has one that does not know it yet.
+        self.mended = frozenset({"TOKEN_INVALID", "FORBIDDEN"} if said.member else {"TOKEN_INVALID"})
         self.is_stream, self.is_content = rule.method.server_streaming, gives.full_name == HttpBody.DESCRIPTOR.full_name
         if self.is_stream and not self.is_content:
             raise ValueError(f"{rule.method.full_name}: a stream over HTTP is a download, of google.api.HttpBody.")
@@ -63,7 +66,7 @@ class Way:
             return await self.carried(request, asked, metadata)
         except grpc.aio.AioRpcError as error:
             said = refused(error)
-            if said.reason != "TOKEN_INVALID" or not metadata or b"authorization" in request.headers:
+            if said.reason not in self.mended or not metadata or b"authorization" in request.headers:
                 raise self.binding.problem(said, request, asked) from None
         # The token ended between two looks at the clock, or its session was revoked: identity knows which.
         self.sessions.forget(request.cookie(COOKIE))

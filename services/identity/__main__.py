@@ -2,6 +2,7 @@
 
 from rapport.identity.v1 import (
     audit_pb2,
+    businesses_pb2,
     device_codes_pb2,
     events_pb2,
     factors_pb2,
@@ -9,14 +10,17 @@ from rapport.identity.v1 import (
     oauth_pb2,
     proofs_pb2,
     social_pb2,
+    subjects_pb2,
 )
 from rapport.identity.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
+from rapport.identity.v1.businesses_pb2_grpc import add_BusinessServiceServicer_to_server
 from rapport.identity.v1.device_codes_pb2_grpc import add_DeviceCodeServiceServicer_to_server
 from rapport.identity.v1.factors_pb2_grpc import add_FactorsServiceServicer_to_server
 from rapport.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
 from rapport.identity.v1.oauth_pb2_grpc import add_OAuthServiceServicer_to_server
 from rapport.identity.v1.proofs_pb2_grpc import add_ProofServiceServicer_to_server
 from rapport.identity.v1.social_pb2_grpc import add_SocialServiceServicer_to_server
+from rapport.identity.v1.subjects_pb2_grpc import add_SubjectServiceServicer_to_server
 
 from chassis.database import Sessions
 from chassis.pages import Pages
@@ -26,6 +30,8 @@ from services.identity import deletions, models
 from services.identity.attempts import Marks, forget_attempts
 from services.identity.audit import chain_audit_entries, forget_audit_entries
 from services.identity.blocklists import Mounted
+from services.identity.businesses.documents import forget_unfinished_documents
+from services.identity.businesses.invitations import forget_invitations
 from services.identity.ceremonies import Ceremonies
 from services.identity.challenges import forget_challenges
 from services.identity.email_changes import forget_email_changes
@@ -42,12 +48,14 @@ from services.identity.passwords import Passwords
 from services.identity.recoveries import forget_recoveries
 from services.identity.registrations import forget_registrations
 from services.identity.rpc.audit import Audit
+from services.identity.rpc.businesses import Businesses
 from services.identity.rpc.device_codes import DeviceCodes
 from services.identity.rpc.factors import Factors
 from services.identity.rpc.identity import Identity
 from services.identity.rpc.oauth import OAuth
 from services.identity.rpc.proofs import Proofs
 from services.identity.rpc.social import Social
+from services.identity.rpc.subjects import Subjects
 from services.identity.sealing import Sealer
 from services.identity.sessions import forget_sessions
 from services.identity.settings import Settings
@@ -57,6 +65,7 @@ from services.identity.social.claims import forget_social_claims
 from services.identity.social.flows import forget_social_flows
 from services.identity.social.signed_requests import forget_social_deletions
 from services.identity.social.wire import Wire
+from services.identity.subjects import forget_subject_links
 from services.identity.tokens import Signer
 from services.identity.totp import forget_begun_totp
 
@@ -88,6 +97,8 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             factors_pb2.DESCRIPTOR,
             oauth_pb2.DESCRIPTOR,
             social_pb2.DESCRIPTOR,
+            businesses_pb2.DESCRIPTOR,
+            subjects_pb2.DESCRIPTOR,
             audit_pb2.DESCRIPTOR,
             proofs_pb2.DESCRIPTOR,
             device_codes_pb2.DESCRIPTOR,
@@ -101,6 +112,8 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             (add_ProofServiceServicer_to_server, Proofs(sessions, clock, signer)),
             (add_DeviceCodeServiceServicer_to_server, DeviceCodes(sessions, clock)),
             (add_SocialServiceServicer_to_server, social),
+            (add_BusinessServiceServicer_to_server, Businesses(sessions, clock, pages, public_url)),
+            (add_SubjectServiceServicer_to_server, Subjects(sessions, clock, pages, public_url)),
         ],
         jobs=[
             forget_registrations,
@@ -123,6 +136,9 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             forget_social_flows,
             forget_social_claims,
             forget_social_deletions,
+            forget_unfinished_documents,
+            forget_invitations,
+            forget_subject_links,
         ],
         sessions=sessions,
         metadata=models.Base.metadata,

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.etags import check_etag
 from chassis.time import timestamp
 from services.identity import mails, registrations, sessions, users
+from services.identity.businesses import endings
 from services.identity.facts import state
 from services.identity.models import State, User
 from services.identity.oauth import authorizations
@@ -45,5 +46,6 @@ async def finish(session: AsyncSession, id: UUID, now: datetime) -> None:
     # A link for this address may wait under another id, of which the erasure knows nothing.
     await registrations.forget(session, user.email)
     await claims.forget(session, user.email)
+    await endings.let_go(session, id, address=user.email, now=now)
     erasure = f"erasures/{user.erasure_id}" if user.erasure_id else ""
     await state(session, UserDeleted(user=user.name, erasure=erasure, event_time=timestamp(now)))

@@ -246,6 +246,17 @@ async def passkey_suspected(session: AsyncSession, *, to: str, person: UUID, pub
     )
 
 
+async def subject_access(session: AsyncSession, *, to: str, person: UUID, link: str) -> None:
+    """The link by which who reads at an address sees what businesses have us hold of them; "" where that is nothing."""
+    paragraphs = ["Somebody, probably you, asked what businesses that trade with us have us hold under this address."]
+    paragraphs += (
+        [link, "Open the link to see it, to save a copy, or to have it erased. It works for an hour."] if link else []
+    )
+    paragraphs += [] if link else ["It is nothing. If you have an account with us, you find what we hold of you there."]
+    subject = "What is held of you"
+    await send(session, to, person, template="subject_access", subject=subject, paragraphs=paragraphs)
+
+
 async def deletion_begun(session: AsyncSession, *, to: str, person: UUID, erasure: str) -> None:
     """The last that the owner of an account hears of us, with the name of the receipt."""
     await send(

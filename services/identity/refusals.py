@@ -133,3 +133,43 @@ class SignedRequestInvalid(Refusal):
 
 class SocialClaimInvalid(Refusal):
     code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.SOCIAL_CLAIM_INVALID)
+
+
+class BusinessNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.BUSINESS_NOT_FOUND)
+
+
+class BusinessInState(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.BUSINESS_STATE)
+
+
+class BusinessIncomplete(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.BUSINESS_INCOMPLETE)
+
+
+class ReviewerIsMember(Refusal):
+    code, reason = StatusCode.PERMISSION_DENIED, ErrorReason.Name(errors.REVIEWER_IS_MEMBER)
+
+
+class DocumentUnreadable(Refusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(errors.DOCUMENT_UNREADABLE)
+
+
+class DocumentNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.DOCUMENT_NOT_FOUND)
+
+
+class DocumentOutOfStep(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.DOCUMENT_OUT_OF_STEP)
+
+
+class LastOwner(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.LAST_OWNER)
+
+
+class MemberNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.MEMBER_NOT_FOUND)
+
+
+class BusinessFull(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.BUSINESS_FULL)

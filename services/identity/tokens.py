@@ -21,7 +21,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from chassis.access import STORE
 from chassis.settings import SettingsError
 from chassis.tokens import ALGORITHM, AUDIENCE, LIFE, TYPE
-from services.identity.models import Algorithm, Authorization, Client, Session
+from services.identity.models import Algorithm, Authorization, BusinessMember, Client, Session
 
 BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 OTHERS_NEEDED = (
@@ -38,18 +38,21 @@ class Signer:
         self.rsa_keys, self.ec_keys = read_others(id_token_pem)
         self.key = self.keys[0]
 
-    def issue(self, session: Session, roles: Sequence[str], *, now: datetime) -> tuple[str, datetime]:
+    def issue(
+        self, session: Session, roles: Sequence[str], memberships: Sequence[BusinessMember] = (), *, now: datetime
+    ) -> tuple[str, datetime]:
         """A token for the store's own front end, and when it ends: never after its session."""
         end = min(now + LIFE, session.expire_time)
+        held = [[str(one.business_id), str(one.membership_id), one.role.lower()] for one in memberships]
         token = self.access_token(
             str(session.user_id), STORE, now, end,
             auth_time=int(session.auth_time.timestamp()), sid=str(session.id), roles=list(roles), scope="",
-            acr=session.acr, amr=session.amr,
+            acr=session.acr, amr=session.amr, **({"memberships": held} if held else {}),
         )  # fmt: skip
         return token, datetime.fromtimestamp(int(end.timestamp()), now.tzinfo)
 
     def issue_to(self, client: Authorization, thumbprint: str = "", *, now: datetime) -> tuple[str, timedelta]:
-        """A token for another client, and how long it lives. No role of its person reaches that far."""
+        """A token for another client, and how long it lives. No role or membership of its person reaches that far."""
         token = self.access_token(
             str(client.user_id), client.client_id, now, now + LIFE,
             auth_time=int(client.auth_time.timestamp()), authorization=str(client.id), roles=[],

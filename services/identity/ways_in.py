@@ -9,8 +9,8 @@ from services.identity.models import Credential, ExternalIdentity, Passkey
 
 
 async def has_another(session: AsyncSession, user: UUID, *, but: UUID) -> bool:
-    """Whether a user, who is held, can sign in without that passkey or account elsewhere. A mailed link is none: it makes
-    one."""
+    """Whether a user, who is held, can sign in without that passkey or account elsewhere. A mailed link does not count:
+    it makes a way in."""
     password = exists().where(Credential.user_id == user)
     passkey = exists().where(Passkey.user_id == user, Passkey.id != but, Passkey.suspect_time.is_(None))
     elsewhere = exists().where(ExternalIdentity.user_id == user, ExternalIdentity.id != but)

@@ -215,6 +215,8 @@ NAMES = 'repeated string name = 1 [(google.api.resource_reference).type = "x/Y"]
         (lambda: oracle(access("public: true programs: true")), "is public, so what else it says is idle"),
         (lambda: oracle(access('programs: true scope: "a" fresh: {seconds: 1}')), "narrows a way in for people"),
         (lambda: oracle(access('roles: "agnet"')), "speaks of agnet, which is no role"),
+        (lambda: oracle(access('owner: "name" member: "boss"'), NAME), "speaks of boss, which is no role of a member"),
+        (lambda: oracle(access('roles: "agent" member: "viewer"')), "lets in members, and does not say whose it is"),
         (lambda: oracle(access('services: "privaty"')), "speaks of privaty"),
         (lambda: oracle(access('owner: "name"')), "takes name for the owner, which is no resource name in Ask"),
         (lambda: oracle(access('owner: "nmae"'), NAME), "takes nmae for the owner"),

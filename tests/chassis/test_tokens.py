@@ -54,6 +54,23 @@ async def test_a_token_says_whose_it_is(clock: TestClock) -> None:
     assert who.roles == {"agent"}
 
 
+async def test_a_token_says_what_its_person_is_a_member_of_until_that_ends(clock: TestClock) -> None:
+    revoked = Revocations(clock)
+    tokens = Tokens(keys, clock, revoked, issuer=ISSUER)
+    business, one, other = uuid4(), uuid4(), uuid4()
+    before, after = (
+        mint(ADA, now=clock(), memberships=[[str(business), str(member), role]])
+        for member, role in ((one, "owner"), (other, "viewer"))
+    )
+    [held] = (await whose(tokens, before)).memberships
+    assert held == (f"businesses/{business}", f"businesses/{business}/memberships/{one}", "owner")
+    revoked.add(held.name, clock())
+    for _ in range(2):  # remembered or not
+        with pytest.raises(TokenInvalid):
+            await whose(tokens, before)
+    assert [held.role for held in (await whose(tokens, after)).memberships] == ["viewer"]
+
+
 async def test_a_token_is_checked_once(clock: TestClock) -> None:
     tokens, token = made(clock), mint(ADA, now=clock())
     assert tokens.known(f"Bearer {token}") is None
@@ -75,6 +92,10 @@ async def test_a_token_is_checked_once(clock: TestClock) -> None:
         {"auth_time": "today"},
         {"auth_time": 10**20},
         {"scope": None, "client_id": None, "roles": None},
+        {"memberships": 7},
+        {"memberships": ["abc"]},
+        {"memberships": [["acme", str(ADA), "owner"]]},
+        {"memberships": [[str(ADA), str(ADA), "boss"]]},
     ],
 )
 async def test_a_token_that_says_something_else_is_not_ours(clock: TestClock, claims: dict[str, Any]) -> None:

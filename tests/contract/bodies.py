@@ -12,7 +12,7 @@ PERIOD = {"startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-02T00:00:00Z"
 
 def bodies(owner: str) -> Bodies:
     """By method: a body with nothing wrong in it by itself."""
-    return identity() | support(owner) | privacy() | loyalty() | commerce(owner)
+    return identity() | businesses() | support(owner) | privacy() | loyalty() | commerce(owner)
 
 
 def identity() -> Bodies:
@@ -37,6 +37,30 @@ def identity() -> Bodies:
         "UpdateFactor": {"title": "A"},
         "ConfirmTotp": {"code": "000000"},
         "ReplaceRecoveryCodes": {},
+    }
+
+
+def businesses() -> Bodies:
+    return {
+        "CreateBusiness": {"business": {"kind": "AFFILIATE", "company": "A"}},
+        "UpdateBusiness": {"company": "A"},
+        "SubmitBusiness": {},
+        "WithdrawBusiness": {},
+        "CreateBusinessDocument": {"document": {"title": "A", "sizeBytes": 8}},
+        "AppendBusinessDocument": {"content": "iVBORw0KGgo="},
+        "ApproveBusiness": {},
+        "RequestBusinessInfo": {"text": "A"},
+        "RefuseBusiness": {"reasons": ["NOT_PROVEN"]},
+        "SuspendBusiness": {"text": "A"},
+        "ReinstateBusiness": {},
+        "SetBusinessMemberRole": {"role": "VIEWER"},
+        "LeaveBusiness": {},
+        "InviteBusinessMember": {"email": f"{uuid4().hex}@example.org", "role": "VIEWER"},
+        "AcceptBusinessInvitation": {"token": "none of ours"},
+        "CreateBusinessCustomer": {"customer": {"email": "somebody@example.org"}},
+        "BeginSubjectAccess": {"email": "somebody@example.org"},
+        "ReadSubject": {"token": "none of ours"},
+        "EraseSubject": {"token": "none of ours"},
     }
 
 

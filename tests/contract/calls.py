@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -30,6 +31,7 @@ SLUGS = (
     "clients",
 )  # whose ids are not ours, and no UUIDs
 JSON = {"content-type": "application/json"}
+BUSINESS = f"businesses/{uuid4()}"  # of which Ada is an owner, as her token has it
 Place = tuple[str, str]  # ("pointer", "/title"), or ("query", "pageSize")
 
 
@@ -80,10 +82,16 @@ def path_of(rule: Rule, owner: str, *, last: str = "", every: str = "") -> str:
     ids = [place for place, part in enumerate(parts) if part == ANY]
     for place in ids:
         kind = parts[place - 1]
-        parts[place] = owner.removeprefix("users/") if kind == "users" else "a" if kind in SLUGS else str(uuid4())
+        known = {"users": owner, "businesses": BUSINESS}.get(kind, "").rpartition("/")[2]
+        parts[place] = known or ("a" if kind in SLUGS else str(uuid4()))
         if every or (last and place == ids[-1]):
             parts[place] = every or last
     return "/" + "/".join(parts) + (f":{rule.template.custom}" if rule.template.custom else "")
+
+
+def member_of(business: str, role: str = "owner") -> dict[str, Any]:
+    """What a token says of a member."""
+    return {"memberships": [[business.removeprefix("businesses/"), str(uuid4()), role]]}
 
 
 class Callers:
@@ -92,12 +100,16 @@ class Callers:
     def __init__(self, store: Store, ada: Registered) -> None:
         self.store, self.ada = store, ada
 
-    def admitted(self, rule: Rule, *, rather_by_role: bool = False) -> dict[str, str]:
+    def admitted(self, rule: Rule, *, rather_by_role: bool = False, path: str = f"/v1/{BUSINESS}") -> dict[str, str]:
+        """Headers by which the method lets somebody in: an owner of the business in `path`, where that is asked."""
         said = access_of(rule)
         if said.public:
             return {}
         if said.roles and (rather_by_role or not said.owner):
             return self.store.bearer(user(), *said.roles)
+        if said.member:
+            business = "/".join(path.partition(":")[0].split("/")[2:4])
+            return self.store.bearer(self.ada.user, **member_of(business))
         if said.owner or said.signed_in:
             return self.store.bearer(self.ada.user)
         return self.store.peer(said.services[0])

@@ -14,12 +14,14 @@ from rapport.commerce.v1 import commerce_pb2
 from rapport.holder.v1 import holder_pb2
 from rapport.identity.v1 import (
     audit_pb2,
+    businesses_pb2,
     device_codes_pb2,
     factors_pb2,
     identity_pb2,
     oauth_pb2,
     proofs_pb2,
     social_pb2,
+    subjects_pb2,
 )
 from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2, rewards_pb2
 from rapport.privacy.v1 import privacy_pb2
@@ -49,6 +51,8 @@ SERVED: Mapping[str, tuple[FileDescriptor, ...]] = {
         factors_pb2.DESCRIPTOR,
         oauth_pb2.DESCRIPTOR,
         social_pb2.DESCRIPTOR,
+        businesses_pb2.DESCRIPTOR,
+        subjects_pb2.DESCRIPTOR,
         audit_pb2.DESCRIPTOR,
         proofs_pb2.DESCRIPTOR,
         device_codes_pb2.DESCRIPTOR,

@@ -13,7 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from rapport.annotations.v1.access_pb2 import Access
 from rapport.annotations.v1.access_pb2 import access as access_option
 
-from chassis.access import ROLES, SERVICES
+from chassis.access import MEMBERS, ROLES, SERVICES
 from chassis.client import Metadata
 from chassis.refusal import refused
 from tests import tokens
@@ -21,6 +21,7 @@ from tests.contract.conftest import METHODS, Method
 from tests.world import Hands, as_service
 
 OWNER, OTHER = UUID(int=0xADA, version=4), UUID(int=0xE0E, version=4)
+BUSINESS = UUID(int=0xB0B, version=4)
 REFUSALS = {"SIGN_IN_NEEDED", "TOKEN_INVALID", "FORBIDDEN", "SCOPE_MISSING", "SIGN_IN_TOO_OLD"}
 
 
@@ -43,10 +44,18 @@ def kinds(said: Access, now: Any) -> Iterator[Kind]:
         return "" if admitted else "FORBIDDEN"
 
     def user(id: UUID, *roles: str, **how: Any) -> Metadata:
-        return tokens.as_user(id, *roles, now=now, **how)
+        owns = {"memberships": [[str(BUSINESS), str(uuid4()), "owner"]]} if said.member and id == OWNER else {}
+        return tokens.as_user(id, *roles, now=now, **owns | how)
 
     yield Kind("owner", user(OWNER), person((), True))
     yield Kind("other owner", user(OTHER), person((), False))
+    for place, role in enumerate(MEMBERS):
+        reaches = bool(said.member) and place >= MEMBERS.index(said.member)
+        yield Kind(
+            f"{role} of a business", user(OTHER, memberships=[[str(BUSINESS), str(uuid4()), role]]), person((), reaches)
+        )
+        elsewhere = user(OTHER, memberships=[[str(uuid4()), str(uuid4()), role]])
+        yield Kind(f"{role} of another business", elsewhere, person((), False))
     for role in sorted(ROLES):
         yield Kind(role, user(OTHER, role), person((role,), False))
     # A method that names no scope is for the store's own front end alone.
@@ -89,7 +98,8 @@ def request_of(method: Method, said: Access) -> Any:
         holder: Any = request
         for one in way:
             holder = getattr(holder, one)
-        setattr(holder, last, f"users/{OWNER}/x/{uuid4()}" if way or last == "name" else f"users/{OWNER}")
+        owner = f"businesses/{BUSINESS}" if said.member else f"users/{OWNER}"
+        setattr(holder, last, f"{owner}/x/{uuid4()}" if way or last == "name" else owner)
     return request
 
 

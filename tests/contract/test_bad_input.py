@@ -18,7 +18,7 @@ from gateway.binding import body_of, is_text
 from gateway.http import MOST_BYTES
 from gateway.routes import ANY
 from gateway.schemas import WELL_KNOWN
-from tests.contract.calls import JSON, RULES, Callers, Try, access_of, body_for, outcomes, path_of, valid
+from tests.contract.calls import JSON, RULES, Callers, Try, access_of, body_for, member_of, outcomes, path_of, valid
 from tests.gateway.conftest import order
 from tests.store import Store, user
 
@@ -187,12 +187,33 @@ async def ticket(store: Store, owner: str) -> str:
         return str((await http.post(f"/v1/{owner}/tickets", json=asked)).json()["name"])
 
 
+async def business(callers: Callers) -> str:
+    """An application that Ada began."""
+    begun = {"business": {"kind": "AFFILIATE", "company": "A"}}
+    async with callers.store.http(**callers.store.bearer(callers.ada.user)) as http:
+        return str((await http.post("/v1/businesses", json=begun)).raise_for_status().json()["name"])
+
+
+async def approved(callers: Callers, trade: str) -> str:
+    """The path of a business, once somebody has approved it."""
+    said = {"website": "https://example.org", "regionCode": "DE", "contacts": [{"name": "A"}]}
+    async with callers.store.http(
+        **callers.store.bearer(callers.ada.user, **member_of(trade.removeprefix("/v1/")))
+    ) as http:
+        (await http.patch(trade, json=said)).raise_for_status()
+        (await http.post(f"{trade}:submit", json={})).raise_for_status()
+    async with callers.store.http(**callers.store.bearer(user(), "admin")) as http:
+        (await http.post(f"{trade}:approve", json={})).raise_for_status()
+    return trade
+
+
 async def test_a_stale_etag_is_refused_on_every_route_that_takes_one(
     store: Store, callers: Callers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     owner = callers.ada.user
     async with store.http() as http:
         hours, programme = (await http.get("/v1/serviceHours")).json(), (await http.get("/v1/programme")).json()
+    trade = f"/v1/{await business(callers)}"
     client = {"title": "The app", "profile": "PUBLIC", "redirectUris": ["org.example.store:/signed-in"]}
     bodies = {
         "UpdateClient": ("/v1/clients/store-app", client),
@@ -202,6 +223,13 @@ async def test_a_stale_etag_is_refused_on_every_route_that_takes_one(
         "UpdateServiceHours": ("/v1/serviceHours", {name: one for name, one in hours.items() if name != "etag"}),
         "UpdateProgramme": ("/v1/programme", {name: one for name, one in programme.items() if name != "etag"}),
         "UpdateRewardRules": ("/v1/rewardRules", {"referrals": {}, "newsletter": {"guestDays": 30, "markMonths": 24}}),
+        "UpdateBusiness": (trade, {"company": "B"}),
+        "DeleteBusiness": (trade, None),
+        "ApproveBusiness": (f"{trade}:approve", {}),
+        "RequestBusinessInfo": (f"{trade}:requestInfo", {"text": "A"}),
+        "RefuseBusiness": (f"{trade}:refuse", {"reasons": ["NOT_PROVEN"]}),
+        "SuspendBusiness": (f"{trade}:suspend", {"text": "A"}),
+        "ReinstateBusiness": (f"{trade}:reinstate", {}),
     }
     tries = []
     for rule in RULES:
@@ -209,7 +237,7 @@ async def test_a_stale_etag_is_refused_on_every_route_that_takes_one(
         is_new = rule.method.name.startswith("Create")  # of which there is no state that could be stale
         if any("etag" in one.fields_by_name for one in takes) and not is_new:
             path, body = bodies.pop(rule.method.name)
-            headers = callers.admitted(rule) | JSON | {"if-match": '"stale"'}
+            headers = callers.admitted(rule, path=path) | JSON | {"if-match": '"stale"'}
             written, at = None if body is None else orjson.dumps(body), ("header", "If-Match")
             tries.append(Try(rule.verb, path, "ETAG_MISMATCH", 412, at, headers, body=written))
     refused, problems = await outcomes(store, tries)
@@ -282,6 +310,7 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
     claim = {"kind": "CLAIM", "title": "A", "body": "B", "order": bought}
     points, hold, earned, spent = await wallet(callers, owner)
     voucher, friend = await rewards(callers, owner)
+    trade = f"/v1/{await business(callers)}"
     back = {"points": "1", "policy": "WITHIN_BALANCE"}
     gift = {"points": "1", "campaign": "thank-you"}
     over = {"points": "1", "destination": f"{user()}/pointsAccount"}
@@ -293,6 +322,27 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
             {"user": {"email": mail}, "password": "brass kettle at dawn"},
             {"user": {"email": mail}, "password": "another kettle at dusk"},
         ),
+        "CreateBusiness": (
+            "",
+            {"business": {"kind": "AFFILIATE", "company": "A"}},
+            {"business": {"kind": "AFFILIATE", "company": "B"}},
+        ),
+        "CreateBusinessDocument": (
+            f"{trade}/documents",
+            {"document": {"title": "A", "sizeBytes": 8}},
+            {"document": {"title": "A", "sizeBytes": 9}},
+        ),
+        "InviteBusinessMember": (
+            f"{trade}/invitations",
+            {"email": mail, "role": "VIEWER"},
+            {"email": mail, "role": "OWNER"},
+        ),
+        "CreateBusinessCustomer": (
+            f"{await approved(callers, trade)}/customers",
+            {"customer": {"email": mail}},
+            {"customer": {"email": f"a{mail}"}},
+        ),
+        "BeginSubjectAccess": ("", {"email": mail}, {"email": f"a{mail}"}),
         "CreateTicket": ("", claim, claim | {"title": "C"}),
         "CreateMessage": (f"/v1/{about}/messages", {"body": "A"}, {"body": "B"}),
         "CreateConsent": (
@@ -328,7 +378,7 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
                 continue
             path, first, second = asked.pop(name)
             path = path or path_of(rule, owner)
-            headers = callers.admitted(rule) | JSON | {"idempotency-key": str(uuid4())}
+            headers = callers.admitted(rule, path=path) | JSON | {"idempotency-key": str(uuid4())}
             done = await http.request(rule.verb, path, headers=headers, json=first)
             assert done.status_code == 200, f"{name}: {done.text}"
             again = await http.request(rule.verb, path, headers=headers, json=first)

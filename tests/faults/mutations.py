@@ -128,6 +128,14 @@ MUTATIONS = (
         ("loyalty",),
     ),
     Mutation(
+        "trade",
+        "an approval stands whatever tax id it was given for",
+        "services/identity/businesses/states.py",
+        'JUDGED = frozenset({"kind", "company", "region_code", "tax_id"})',
+        'JUDGED = frozenset({"kind"})',
+        ("identity",),
+    ),
+    Mutation(
         "export",
         "a table is left out of the copy",
         "chassis/personal_data/export.py",

@@ -14,7 +14,9 @@ from services.identity.__main__ import service
 from services.identity.settings import Settings
 from services.identity.tokens import read
 from tests import world
+from tests.identity import businesses
 from tests.identity import social as elsewhere
+from tests.identity.businesses import Trade
 from tests.identity.conformance.party import Party, party
 from tests.identity.oauth import Provider
 from tests.identity.people import ADA, Identity
@@ -92,3 +94,9 @@ async def provider(identity: Identity) -> Provider:
     await made.register()
     await made.sign_in()
     return made
+
+
+@pytest.fixture
+async def trade(identity: Identity) -> Trade:
+    """Businesses, and somebody to review them."""
+    return await businesses.make(identity)

@@ -321,6 +321,58 @@ async def read_statement(story: Story) -> Told:
     return f"{len(told)} movements, {sum_so_far} R points"
 
 
+@step("Applies as a wholesaler, is asked for more, and is approved; another tax id is looked at again")
+async def trade(story: Story) -> Told:
+    said = {
+        "kind": "WHOLESALER",
+        "company": story.plant("legal_name", "{} GmbH"),
+        "website": "https://bolts.example.org",
+        "regionCode": "DE",
+        "taxId": "DE 1",
+        "contacts": [{"name": story.plant("contact", "Carla {}"), "phone": story.plant("phone", "+49 {}")}],
+    }
+    key = new_key()
+    business = await story.customer.post("/v1/businesses", {"business": said}, key=key)
+    again = await story.customer.post("/v1/businesses", {"business": said}, key=key)
+    assert again["name"] == business["name"], "pressing twice began two applications"
+    path = f"/v1/{business['name']}"
+    early = await story.customer.call("POST", f"{path}:submit", {})
+    assert early.reason == "BUSINESS_INCOMPLETE", early.body
+    proof = b"%PDF-1.7\n" + secrets.token_bytes(1000)
+    told = {"title": story.plant("document", "Register {}"), "sizeBytes": len(proof)}
+    document = await story.customer.post(f"{path}/documents", {"document": told}, key=new_key())
+    piece = {"offsetBytes": 0, "content": base64.b64encode(proof).decode()}
+    await story.customer.post(f"/v1/{document['name']}:append", piece)
+    await story.customer.post(f"{path}:submit")
+    snooping = await story.other.call("GET", path)
+    assert (snooping.status, snooping.reason) == (403, "FORBIDDEN"), snooping.body
+    queue = (await story.admin.get("/v1/businesses?pageSize=200"))["businesses"]
+    seen = next(one for one in queue if one["name"] == business["name"])
+    shown = await story.admin.call("GET", f"/v1/{document['name']}:download")
+    assert (shown.body, shown.headers["content-disposition"]) == (proof, "attachment"), shown.headers
+    await story.admin.post(f"{path}:requestInfo", {"etag": seen["etag"], "text": "Which year is it from?"})
+    stale = await story.admin.call("POST", f"{path}:approve", {"etag": seen["etag"]})
+    assert stale.reason == "ETAG_MISMATCH", stale.body
+    await story.customer.post(f"{path}:submit")
+    async with story.customer.events() as stream:
+        await story.admin.post(f"{path}:approve")
+        heard = await stream.fact("rapport.identity.v1.BusinessApproved")
+    assert heard["event"]["business"] == business["name"], heard
+    twice = await story.admin.call("POST", f"{path}:approve", {})
+    assert twice.reason == "BUSINESS_STATE", twice.body
+    mails = {"We need more about your business", "Your business is approved"}
+
+    async def is_told() -> bool:
+        found = await story.mailbox.messages(story.canaries["email"])
+        return mails <= {one["headers"]["Subject"] for one in found}
+
+    await eventually(is_told, "the mails about what was decided")
+    changed = done(await story.customer.call("PATCH", path, {"taxId": story.plant("tax_id", "DE {}")}))
+    assert changed["state"] == "SUBMITTED", changed
+    await story.admin.post(f"{path}:approve")
+    return "asked, approved, and approved again"
+
+
 @step("Asks for her data, and gets every item planted above")
 async def export(story: Story) -> Told:
     made = await story.customer.post(f"/v1/{story.customer.user}/exports", key=new_key())

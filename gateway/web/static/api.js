@@ -39,7 +39,7 @@ export async function list(path, field, most = 1000) {
   const found = [];
   let token = "";
   do {
-    const page = await get(`${path}?pageSize=200&pageToken=${encodeURIComponent(token)}`);
+    const page = await get(`${path}${path.includes("?") ? "" : "?"}pageSize=200&pageToken=${encodeURIComponent(token)}`);
     found.push(...page[field]);
     token = page.nextPageToken;
   } while (token && found.length < most);

@@ -7,6 +7,7 @@ export const CATEGORIES = {
   "user.behavior.purchase_history": "What you bought",
   "user.contact.address": "Your addresses",
   "user.contact.email": "Your e-mail address",
+  "user.contact.phone_number": "Phone numbers of your business",
   "user.contact.organization": "Your company",
   "user.contact.url": "Your website",
   "user.content.private": "What you write to us",

@@ -3,6 +3,16 @@
 from services.identity.models.attempts import Attempts
 from services.identity.models.audit import Actor, AuditAccount, AuditEntry
 from services.identity.models.base import Base
+from services.identity.models.businesses import (
+    BusinessAccount,
+    BusinessContact,
+    BusinessDocument,
+    BusinessDocumentPiece,
+    BusinessInvitation,
+    BusinessMember,
+    BusinessStep,
+    MemberRole,
+)
 from services.identity.models.credentials import Credential, EmailChange, Recovery, Registration
 from services.identity.models.device_codes import DeviceCode
 from services.identity.models.factors import (
@@ -28,6 +38,7 @@ from services.identity.models.people import (
 )
 from services.identity.models.sessions import Session
 from services.identity.models.social import ClaimKind, ExternalIdentity, SocialClaim, SocialDeletion, SocialFlow
+from services.identity.models.subjects import BusinessCustomer, SubjectAccess
 
 __all__ = [
     "Actor",
@@ -39,7 +50,15 @@ __all__ = [
     "Base",
     "BillingAddress",
     "Business",
+    "BusinessAccount",
+    "BusinessContact",
+    "BusinessCustomer",
+    "BusinessDocument",
+    "BusinessDocumentPiece",
+    "BusinessInvitation",
     "BusinessKind",
+    "BusinessMember",
+    "BusinessStep",
     "Challenge",
     "ClaimKind",
     "Client",
@@ -49,6 +68,7 @@ __all__ = [
     "EmailChange",
     "ExternalIdentity",
     "Guess",
+    "MemberRole",
     "Passkey",
     "Photo",
     "PostalAddress",
@@ -66,6 +86,7 @@ __all__ = [
     "Spent",
     "SpentChallenge",
     "State",
+    "SubjectAccess",
     "Totp",
     "User",
 ]

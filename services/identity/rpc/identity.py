@@ -36,6 +36,7 @@ from services.identity import (
     users,
 )
 from services.identity.attempts import Marks
+from services.identity.businesses import members
 from services.identity.models import Business, BusinessKind, PostalAddress, Session, User
 from services.identity.passwords import Passwords
 from services.identity.sign_ins import Browser, Waiting
@@ -222,7 +223,8 @@ class Identity(IdentityServiceServicer):
         now = self.clock()
         async with self.sessions.begin() as session:
             used, roles = await sessions.use(session, request.secret, now=now)
-        token, end = self.signer.issue(used, roles, now=now)
+            memberships = await members.memberships(session, used.user_id)
+        token, end = self.signer.issue(used, roles, memberships, now=now)
         return pb.IssueAccessTokenResponse(
             access_token=token, expire_time=timestamp(end), session=used.name, roles=roles
         )

@@ -26,7 +26,7 @@ from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#rapport/annotations/v1/access.proto\x12\x16rapport.annotations.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa6\x01\n\x06\x41\x63\x63\x65ss\x12\x0e\n\x06public\x18\x01 \x01(\x08\x12\x11\n\tsigned_in\x18\x02 \x01(\x08\x12\r\n\x05roles\x18\x03 \x03(\t\x12\r\n\x05owner\x18\x04 \x01(\t\x12\x10\n\x08services\x18\x05 \x03(\t\x12\r\n\x05scope\x18\x06 \x01(\t\x12(\n\x05\x66resh\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08programs\x18\x08 \x01(\x08:P\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xfc\x88\x03 \x01(\x0b\x32\x1e.rapport.annotations.v1.Accessb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#rapport/annotations/v1/access.proto\x12\x16rapport.annotations.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xb6\x01\n\x06\x41\x63\x63\x65ss\x12\x0e\n\x06public\x18\x01 \x01(\x08\x12\x11\n\tsigned_in\x18\x02 \x01(\x08\x12\r\n\x05roles\x18\x03 \x03(\t\x12\r\n\x05owner\x18\x04 \x01(\t\x12\x10\n\x08services\x18\x05 \x03(\t\x12\r\n\x05scope\x18\x06 \x01(\t\x12(\n\x05\x66resh\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08programs\x18\x08 \x01(\x08\x12\x0e\n\x06member\x18\t \x01(\t:P\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xfc\x88\x03 \x01(\x0b\x32\x1e.rapport.annotations.v1.Accessb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rapport.annotations.v1.acce
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACCESS']._serialized_start=130
-  _globals['_ACCESS']._serialized_end=296
+  _globals['_ACCESS']._serialized_end=312
 # @@protoc_insertion_point(module_scope)

@@ -37,6 +37,7 @@ class Access(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     FRESH_FIELD_NUMBER: _builtins.int
     PROGRAMS_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
     public: _builtins.bool
     """Anyone, known or not."""
     signed_in: _builtins.bool
@@ -49,6 +50,10 @@ class Access(_message.Message):
     """Asked of every token that a client other than the store's own front end holds."""
     programs: _builtins.bool
     """Programs that ask for nobody but themselves (RFC 6749, 4.4), by a token that has the `scope`, which must be named."""
+    member: _builtins.str
+    """With `owner`: members of the business that the name begins with are let in, too, when their role reaches as far as
+    this one: viewer, manager, owner. Without it no membership counts.
+    """
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """People who hold any of these: agent, privacy_officer, admin."""
@@ -72,10 +77,11 @@ class Access(_message.Message):
         scope: _builtins.str = ...,
         fresh: _duration_pb2.Duration | None = ...,
         programs: _builtins.bool = ...,
+        member: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fresh", b"fresh"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fresh", b"fresh", "owner", b"owner", "programs", b"programs", "public", b"public", "roles", b"roles", "scope", b"scope", "services", b"services", "signed_in", b"signed_in"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fresh", b"fresh", "member", b"member", "owner", b"owner", "programs", b"programs", "public", b"public", "roles", b"roles", "scope", b"scope", "services", b"services", "signed_in", b"signed_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

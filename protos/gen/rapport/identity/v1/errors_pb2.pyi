@@ -79,6 +79,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Sign it with the secret of the app that we know, just now (HMAC-SHA256)."""
     SOCIAL_CLAIM_INVALID: _ErrorReason.ValueType  # 49
     """Begin again with the provider, in this browser: what it proved has ended."""
+    BUSINESS_NOT_FOUND: _ErrorReason.ValueType  # 50
+    BUSINESS_STATE: _ErrorReason.ValueType  # 51
+    """Look at the business again: this cannot be done in its state, metadata.state."""
+    BUSINESS_INCOMPLETE: _ErrorReason.ValueType  # 52
+    """Fill in the fields listed, and bring the documents."""
+    REVIEWER_IS_MEMBER: _ErrorReason.ValueType  # 53
+    """Have somebody review it who is no member of the business."""
+    DOCUMENT_UNREADABLE: _ErrorReason.ValueType  # 54
+    """Send a PDF, JPEG or PNG."""
+    DOCUMENT_NOT_FOUND: _ErrorReason.ValueType  # 55
+    DOCUMENT_OUT_OF_STEP: _ErrorReason.ValueType  # 56
+    """Go on with the piece that begins at metadata.received_bytes."""
+    LAST_OWNER: _ErrorReason.ValueType  # 57
+    """Make somebody else an owner first: there is always one."""
+    MEMBER_NOT_FOUND: _ErrorReason.ValueType  # 58
+    BUSINESS_FULL: _ErrorReason.ValueType  # 59
+    """Remove one first: metadata.most is how many there may be."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -139,4 +156,21 @@ SIGNED_REQUEST_INVALID: ErrorReason.ValueType  # 48
 """Sign it with the secret of the app that we know, just now (HMAC-SHA256)."""
 SOCIAL_CLAIM_INVALID: ErrorReason.ValueType  # 49
 """Begin again with the provider, in this browser: what it proved has ended."""
+BUSINESS_NOT_FOUND: ErrorReason.ValueType  # 50
+BUSINESS_STATE: ErrorReason.ValueType  # 51
+"""Look at the business again: this cannot be done in its state, metadata.state."""
+BUSINESS_INCOMPLETE: ErrorReason.ValueType  # 52
+"""Fill in the fields listed, and bring the documents."""
+REVIEWER_IS_MEMBER: ErrorReason.ValueType  # 53
+"""Have somebody review it who is no member of the business."""
+DOCUMENT_UNREADABLE: ErrorReason.ValueType  # 54
+"""Send a PDF, JPEG or PNG."""
+DOCUMENT_NOT_FOUND: ErrorReason.ValueType  # 55
+DOCUMENT_OUT_OF_STEP: ErrorReason.ValueType  # 56
+"""Go on with the piece that begins at metadata.received_bytes."""
+LAST_OWNER: ErrorReason.ValueType  # 57
+"""Make somebody else an owner first: there is always one."""
+MEMBER_NOT_FOUND: ErrorReason.ValueType  # 58
+BUSINESS_FULL: ErrorReason.ValueType  # 59
+"""Remove one first: metadata.most is how many there may be."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
