@@ -12,7 +12,7 @@ from tests.journeys.people import Mailbox, mailbox_client
 from tests.store import OtherGateway, Store
 
 pytestmark = pytest.mark.xdist_group("store")
-PAGES = ["/", "/register", "/confirm", "/docs", "/problems", "/unsubscribe/x"]
+PAGES = ["/", "/register", "/confirm", "/docs", "/problems", "/unsubscribe/x", "/trade", "/review", "/join", "/my-data"]
 
 
 @pytest.mark.parametrize("path", PAGES)
