@@ -32,6 +32,7 @@ from chassis.database import connect
 from chassis.service import serving, spare_collections
 from chassis.time import system_clock
 from services.identity.__main__ import service
+from services.identity.blocklists import Mounted
 from services.identity.passwords import Passwords
 from services.identity.settings import Settings
 from tests import engines, world
@@ -184,9 +185,15 @@ def hammered(port: int, ask: Ask, callers: int, *, pace: float = 0.0, seconds: f
     return rate, sorted(took)[int(len(took) * 0.99)] * 1e3
 
 
+def hashing(price: tuple[int, int]) -> Passwords:
+    return Passwords(
+        memory_kib=price[0], passes=price[1], lanes=1, at_once=2, waiting=0, shortest=15, breached=Mounted("")
+    )
+
+
 def hashed(price: tuple[int, int]) -> float:
     """How many passwords a second the parameters allow on these cores, by the two threads that a service has."""
-    hasher = Passwords(memory_kib=price[0], passes=price[1], lanes=1, at_once=2, waiting=0)
+    hasher = hashing(price)
     began = time.monotonic()
 
     def compare(_: int) -> int:
@@ -260,7 +267,7 @@ USER = ("id", "email", "display_name", "state", "roles", "version", "create_time
 
 async def seeded(url: str, count: int) -> list[str]:
     """So many people, by COPY; the addresses of some of them."""
-    password_hash = await Passwords(memory_kib=CHEAP[0], passes=CHEAP[1], lanes=1, at_once=1, waiting=1).hash(PASSWORD)
+    password_hash = await hashing(CHEAP).hash(PASSWORD)
     connection: Any = await asyncpg.connect(url)  # type: ignore[no-untyped-call]
     now, ids = system_clock(), [uuid4() for _ in range(count)]
     no_roles: list[str] = []

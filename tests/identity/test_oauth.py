@@ -208,7 +208,7 @@ async def test_a_client_with_a_secret_keeps_its_refresh_token_and_needs_the_secr
     assert (await provider.refresh(told["refresh_token"]))[1]["error"] == "invalid_grant"
 
 
-@pytest.mark.parametrize("grant_type", ["password", "implicit", "client_credentials", ""])
+@pytest.mark.parametrize("grant_type", ["password", "implicit", ""])
 async def test_other_grants_are_not_given(provider: Provider, grant_type: str) -> None:
     status, told = await provider.token(grant_type=grant_type)
     assert (status, told["error"]) == (400, "unsupported_grant_type" if grant_type else "invalid_request")

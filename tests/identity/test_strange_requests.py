@@ -119,7 +119,7 @@ def test_any_object_is_a_key_or_is_told_why_it_is_none(said: dict[str, Any]) -> 
 )
 def test_any_parameters_are_a_request_or_are_refused(given_: list[tuple[str, str]]) -> None:
     with suppress(ProtocolError, Refused):
-        ask = asks.read(APP, single(given_))
+        ask = asks.read(APP, single(given_), lambda _: None)
         assert (ask.client, ask.redirect_uri) == ("app", CALLBACK)
 
 

@@ -50,7 +50,7 @@ async def unfold(session: AsyncSession, client: Client, parameters: Parameters, 
     """What is really asked: the parameters themselves, or those that their request_uri stands for. Until the
     transaction ends nobody else has that request."""
     uri = parameters.get("request_uri", "")
-    if not uri:
+    if not uri.startswith(PREFIX):  # what is elsewhere is fetched by nobody: `asks` refuses it
         if client.pushes:
             raise invalid("This client pushes its requests (RFC 9126): send client_id and request_uri.")
         return parameters
@@ -66,7 +66,7 @@ async def unfold(session: AsyncSession, client: Client, parameters: Parameters, 
         .returning(row.sealed)
         .execution_options(synchronize_session=False)
     )
-    sealed = await session.scalar(shown) if uri.startswith(PREFIX) else None
+    sealed = await session.scalar(shown)
     if sealed is None:
         raise invalid("That request_uri was used, is too old, or is not this client's: go back and start again.")
     opened = AESGCM(key_of(secret)).decrypt(NONCE, sealed, client.id.encode())
