@@ -25,6 +25,7 @@ import grpc
 import orjson
 import uvloop
 from rapport.identity.v1 import identity_pb2 as pb
+from rapport.identity.v1 import oauth_pb2
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 
 from chassis import log
@@ -118,6 +119,15 @@ async def granted(port: int, emails: Sequence[str]) -> list[Granted]:
     return made
 
 
+async def program(port: int) -> dict[str, str]:
+    """A client that acts for itself, and how it asks for a token."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        nothing: Any = None
+        provider = Provider(Identity(IdentityServiceStub(channel), nothing, nothing, nothing, channel), client="shop")
+        await provider.register(oauth_pb2.Client.SERVICE, redirect_uris=[], scopes=["commerce.write"])
+    return {"grant_type": "client_credentials", "client_id": provider.client, "client_secret": provider.secret}
+
+
 # Over HTTP ------------------------------------------------------------------------------------------------------------
 
 
@@ -145,6 +155,15 @@ def refreshing(authorizations: Sequence[Granted]) -> Ask:
         one = authorizations[turn % len(authorizations)]
         said = {"grant_type": "refresh_token", "client_id": one.client, "refresh_token": one.refresh_token}
         one.refresh_token = sent(connection, "/oauth/token", urlencode(said).encode(), FORM)["refresh_token"]
+
+    return ask
+
+
+def asking_for_itself(said: dict[str, str]) -> Ask:
+    body = urlencode(said).encode()
+
+    def ask(connection: http.client.HTTPConnection, _: int) -> None:
+        sent(connection, "/oauth/token", body, FORM)
 
     return ask
 
@@ -241,8 +260,11 @@ def http_figures(postgres: str) -> list[Figure]:
         emails = asyncio.run(people(backend))
         public = asyncio.run(granted(backend, emails[:STORM]))
         sign_in, refresh = signing_in(emails), refreshing(public)
-        samples: dict[str, list[float]] = {name: [] for name in ("hash", "in", "idle", "storm", "empty", "refresh")}
-        for warm in (sign_in, refresh):
+        act = asking_for_itself(asyncio.run(program(backend)))
+        samples: dict[str, list[float]] = {
+            name: [] for name in ("hash", "in", "idle", "storm", "empty", "refresh", "program")
+        }
+        for warm in (sign_in, refresh, act):
             hammered(port, warm, CALM, seconds=1)
         hammered(bare, empty, CALM, seconds=1)
         for _ in range(ROUNDS):
@@ -252,11 +274,14 @@ def http_figures(postgres: str) -> list[Figure]:
             samples["storm"].append(storm(port, sign_in, refresh))
             samples["empty"].append(hammered(bare, empty, STORM)[0])
             samples["refresh"].append(hammered(port, refresh, STORM)[0])
+            samples["program"].append(hammered(port, act, STORM)[0])
     return [
         ratio("password sign-in over HTTP / what Argon2id allows", samples["in"], samples["hash"], bound=0.85,
               is_least=True),
         ratio("p99 of a refresh in a storm of sign-ins / idle", samples["storm"], samples["idle"], bound=3),
         ratio("refresh / a POST to an empty RPC", samples["refresh"], samples["empty"], bound=0.2, is_least=True),
+        ratio("client credentials / a POST to an empty RPC", samples["program"], samples["empty"], bound=0.35,
+              is_least=True),
     ]  # fmt: skip
 
 
