@@ -40,8 +40,8 @@ class Blocklist:
     process."""
 
     def __init__(self, path: Path) -> None:
-        self.file = path.open("rb", buffering=0)
-        head = os.pread(self.file.fileno(), HEAD.size, 0)
+        self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        head = os.pread(self.file, HEAD.size, 0)
         if len(head) != HEAD.size:
             raise Malformed
         kind, self.each, self.all, self.many = HEAD.unpack(head)
@@ -49,11 +49,15 @@ class Blocklist:
         if kind != KIND or not 0 < self.each <= MOST_BITS or not self.all or path.stat().st_size != whole:
             raise Malformed
 
+    def __del__(self) -> None:
+        if hasattr(self, "file"):
+            os.close(self.file)
+
     def __contains__(self, password: str) -> bool:
         return all(self.has(bit) for bit in bits_of(sha1(password), self.each, self.all))
 
     def has(self, bit: int) -> int:
-        found = os.pread(self.file.fileno(), 1, HEAD.size + (bit >> 3))
+        found = os.pread(self.file, 1, HEAD.size + (bit >> 3))
         if not found:
             raise Malformed
         return found[0] >> (bit & 7) & 1

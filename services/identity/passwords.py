@@ -32,7 +32,7 @@ Answer = TypeVar("Answer")
 
 def is_common(low: str) -> bool:
     """Whether it is a common password, two of them after one another, or a few characters again and again."""
-    if low in COMMON or any(is_again(low, length) for length in range(1, SHORTEST_PART + 1)):
+    if low in COMMON or any(is_again(low, length) for length in range(1, SHORTEST_PART)):
         return True
     cuts = range(SHORTEST_PART, len(low) - SHORTEST_PART + 1)
     return any(low[:cut] in COMMON and (low[cut:] in COMMON or is_again(low, cut)) for cut in cuts)

@@ -108,7 +108,6 @@ async def test_an_assertion_is_taken_at_every_endpoint(robot: Provider) -> None:
         {"nbf": "now"},
         {"iat": [1]},
     ],
-    ids=str,
 )
 async def test_an_assertion_that_says_something_else_proves_nothing(robot: Provider, claims: dict[str, Any]) -> None:
     status, told = await shown(robot, assertion("robot", now=robot.identity.clock(), **claims))

@@ -11,6 +11,7 @@ from rapport.identity.v1 import audit_pb2
 from rapport.identity.v1 import identity_pb2 as pb
 from rapport.identity.v1.audit_pb2_grpc import AuditServiceStub
 from rapport.identity.v1.events_pb2 import SessionRevoked, UserDeleted, UserDeletionRequested
+from rapport.identity.v1.factors_pb2 import AddPasskeyRequest, BeginPasskeyRequest
 from rapport.privacy.v1.events_pb2 import ErasureOrdered
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,8 +23,10 @@ from chassis.service import whole
 from chassis.time import timestamp
 from services.identity.__main__ import service
 from services.identity.audit import chain_audit_entries
-from services.identity.models import AuditEntry, Base, Registration, SignOutNotice
+from services.identity.models import AuditEntry, Base, Registration, SignOutNotice, SpentChallenge
 from services.identity.settings import Settings
+from tests.identity.authenticator import Authenticator
+from tests.identity.factors import Owner
 from tests.identity.oauth import Provider
 from tests.identity.people import ADA, EVE, OPERATOR, PASSWORD, PNG, PRIVACY, Identity
 from tests.identity.test_users import BOLTS, HOME
@@ -62,6 +65,14 @@ async def full(identity: Identity) -> pb.User:
     await identity.stub.SetUserPhoto(photo, metadata=identity.as_(ada))
     await identity.sign_in(agent="Firefox/141.0 Linux")
     await identity.begin(ADA)
+    careful = Owner(identity, ada.name)
+    begun = await careful.stub.BeginPasskey(BeginPasskeyRequest(parent=ada.name), metadata=careful.me)
+    passkey = AddPasskeyRequest(parent=ada.name, credential=Authenticator().create(begun.options), title="My phone")
+    await careful.stub.AddPasskey(passkey, metadata=careful.me)
+    await careful.add()
+    await careful.sign_in(trust_device=True)
+    with refused("CODE_WRONG"):
+        await careful.prove(await careful.challenge(), code=careful.wrong())
     return await identity.get(ada.name)
 
 
@@ -122,13 +133,23 @@ async def test_an_erased_user_is_nowhere(identity: Identity, order: Order) -> No
     gone = await identity.delete(await full(identity))
     before = await scanned(identity, gone)
     assert not before.erased
-    assert {"user.email", "mail.recipient", "session.device"} <= {one.column for one in before.remaining}
+    held = {
+        "totp.sealed",
+        "recovery_code.code_hash",
+        "challenge.device",
+        "guess.user_id",
+        "device.title",
+        "passkey.title",
+    }
+    found = {one.column for one in before.remaining}
+    assert {"user.email", "mail.recipient", "session.device"} | held <= found
     await order(gone)
     after = await scanned(identity, gone)
     assert after.erased
     assert list(after.remaining) == []
     async with identity.sessions() as session:
-        for table in {*Base.metadata.sorted_tables, mail} - {AuditEntry.__table__}:  # that speaks of nobody now
+        nobodys = {AuditEntry.__table__, SpentChallenge.__table__}  # the latter gone in minutes
+        for table in {*Base.metadata.sorted_tables, mail} - nobodys:
             assert await session.scalar(select(func.count()).select_from(table)) == 0, table.name
 
 

@@ -88,7 +88,6 @@ async def test_without_a_proof_a_token_is_bound_to_nothing(provider: Provider) -
         {"key": RSA, "header": {"alg": "RS256"}},
         {"key": ECKey.generate_key("P-256"), "header": {"jwk": {"kty": ["EC"]}}},
     ],
-    ids=str,
 )
 async def test_what_is_no_proof_of_this_request_gets_nothing(provider: Provider, said: dict[str, Any]) -> None:
     code, now = await provider.code(), provider.identity.clock()

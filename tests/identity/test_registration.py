@@ -198,9 +198,9 @@ async def test_a_password_that_is_guessed_first_is_refused(identity: Identity, p
 @pytest.mark.parametrize(
     ("chosen", "typed"),
     [
-        ("ünïcødé → ok", "u\u0308ni\u0308cøde\u0301 → ok"),  # the same letters, composed by another keyboard
+        ("ünïcødé → is ok", "u\u0308ni\u0308cøde\u0301 → is ok"),  # the same letters, composed by another keyboard
         ("x7-z" * 32, "x7-z" * 32),
-        ("    eight   ", "    eight   "),
+        ("    fifteen    ", "    fifteen    "),
     ],
 )
 async def test_any_characters_make_a_password(identity: Identity, chosen: str, typed: str) -> None:
