@@ -88,7 +88,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
     identity = Identity(sessions, clock, pages, passwords, signer, marks, public_url)
     factors = Factors(sessions, clock, pages, passwords, sealer, asks, public_url)
     known = providers.read(settings.social_providers.value)
-    social = Social(sessions, clock, pages, passwords, Asking(Wire()), known, public_url)
+    social = Social(sessions, clock, pages, passwords, marks, Asking(Wire()), known, public_url)
     return Service(
         name="identity",
         package="rapport.identity.v1",

@@ -17,9 +17,10 @@ from rapport.identity.v1 import factors_pb2 as pb
 from rapport.identity.v1.events_pb2 import CredentialAdded, CredentialRemoved, SessionCreated
 from sqlalchemy import delete, func, select
 
+from chassis.names import parse
 from chassis.time import moment
 from services.identity.ceremonies import LASTS, Ceremonies
-from services.identity.models import Credential, SpentChallenge, User
+from services.identity.models import Credential, ExternalIdentity, SpentChallenge, User
 from services.identity.passkeys import MOST, forget_spent_challenges
 from services.identity.refusals import PasskeyRefused
 from tests.identity.authenticator import PRESENT, SYNCABLE, SYNCED, VERIFIED, Authenticator
@@ -143,6 +144,18 @@ async def test_the_last_way_in_stays(ada: Owner) -> None:
     await ada.remove(first)
     with refused("LAST_WAY_IN"):
         await ada.remove(second)
+
+
+async def test_an_account_elsewhere_is_another_way_in(ada: Owner) -> None:
+    passkey, now = (await add(ada, Authenticator())).name, ada.identity.clock()
+    there = ExternalIdentity(
+        user_id=parse("users/{user}", ada.user), provider="google", issuer="https://accounts.example", sub="1",
+        account_name="", is_proven=True, create_time=now, last_use_time=now,
+    )  # fmt: skip
+    async with ada.identity.sessions.begin() as session:
+        session.add(there)
+        await session.execute(delete(Credential))
+    await ada.remove(passkey)
 
 
 async def test_who_has_a_passkey_proves_it_again(ada: Owner) -> None:

@@ -18,9 +18,10 @@ from rapport.identity.v1.events_pb2 import ExternalIdentityLinked, SessionCreate
 from sqlalchemy import func, select, text
 
 from deploy.local.social_provider import Account
-from services.identity.models import Credential, ExternalIdentity, SocialClaim, SocialFlow
+from services.identity.models import Credential, ExternalIdentity, Session, SocialClaim, SocialFlow
 from services.identity.social.claims import forget_social_claims
 from services.identity.social.flows import forget_social_flows
+from tests.identity.factors import Owner
 from tests.identity.people import ADA, EVE, PASSWORD, Identity
 from tests.identity.social import ADA_THERE, NORA, OMAR, TOM, VERA, Social, owner_of
 from tests.identity.test_registration import complete
@@ -249,6 +250,42 @@ async def test_a_claim_allows_ten_guesses_however_many_come_at_once(social: Soci
     assert codes.count(grpc.StatusCode.UNAUTHENTICATED) == 10
     with refused("SOCIAL_CLAIM_INVALID"):
         await social.prove(claim, PASSWORD)
+
+
+async def test_guesses_at_a_claim_count_for_the_account_too(social: Social) -> None:
+    """Otherwise whoever has the mailbox at the provider guesses on, claim after claim."""
+    await social.identity.create(NORA.email)
+    for number in range(2):
+        claim = (await social.come(NORA)).password_needed.secret
+        for guess in range(5):
+            with refused("SIGN_IN_FAILED"):
+                await social.prove(claim, f"guess {number} {guess}")
+    claim = (await social.come(NORA)).password_needed.secret
+    with refused("QUOTA_EXCEEDED"):
+        await social.prove(claim, PASSWORD)
+
+
+async def test_who_has_a_second_factor_is_asked_for_it_after_the_provider_too(social: Social) -> None:
+    user, _ = await social.signed_up()
+    nora = Owner(social.identity, user, NORA.email)
+    await nora.add()
+    came = (await social.come(NORA)).signed_in
+    assert (came.secret, came.HasField("session")) == ("", False)
+    proven = await nora.prove(came.second_factor.challenge, code=nora.code())
+    assert proven.session.acr == "mfa"
+    async with social.identity.sessions() as session:
+        newest = select(Session.amr).order_by(Session.create_time.desc(), Session.auth_time.desc()).limit(1)
+        assert await session.scalar(newest) == ["ext", "otp", "mfa"]
+
+
+async def test_who_proves_the_password_of_a_claim_is_asked_for_the_second_factor_too(social: Social) -> None:
+    user = (await social.identity.create(NORA.email)).name
+    nora = Owner(social.identity, user, NORA.email)
+    await nora.add()
+    claim = (await social.come(NORA)).password_needed.secret
+    asked = await social.prove(claim, PASSWORD)
+    assert (asked.secret, asked.HasField("second_factor")) == ("", True)
+    assert (await nora.prove(asked.second_factor.challenge, code=nora.code())).session.acr == "mfa"
 
 
 async def test_an_account_without_a_password_is_not_proven_by_one(social: Social) -> None:

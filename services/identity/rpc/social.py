@@ -13,7 +13,8 @@ from chassis.pages import Pages
 from chassis.refusal import SignInTooOld
 from chassis.rpc import Context
 from chassis.time import Clock, timestamp
-from services.identity import devices, sessions, sign_ins, users
+from services.identity import attempts, devices, sessions, sign_ins, users
+from services.identity.attempts import Marks
 from services.identity.models import ClaimKind, Credential, ExternalIdentity, State
 from services.identity.passwords import Passwords
 from services.identity.refusals import SocialDenied, SocialProviderUnknown, SocialStateInvalid
@@ -40,12 +41,13 @@ class Social(SocialServiceServicer):
         clock: Clock,
         pages: Pages,
         passwords: Passwords,
+        marks: Marks,
         asking: Asking,
         providers: Providers,
         public_url: str,
     ) -> None:
         self.sessions, self.clock, self.pages, self.passwords = sessions, clock, pages, passwords
-        self.asking, self.providers, self.public_url = asking, providers, public_url
+        self.marks, self.asking, self.providers, self.public_url = marks, asking, providers, public_url
 
     async def GetSocialProviders(self, request: pb.GetSocialProvidersRequest, context: Context) -> pb.SocialProviders:
         shown = [
@@ -151,6 +153,8 @@ class Social(SocialServiceServicer):
         async with self.sessions.begin() as session:
             who = await claims.count_guess(session, request.claim_secret, now=self.clock())
             user, known = await users.get(session, who), await session.get(Credential, who)
+            guess = [self.marks.account(user.email)]
+            await attempts.count(session, guess, now=self.clock())
         if user.state is not State.ACTIVE:
             known = None
         proven = await self.passwords.proves(known.password_hash if known else None, request.password)
@@ -165,6 +169,7 @@ class Social(SocialServiceServicer):
             come_to = await sign_ins.begin(
                 session, known, password_hash=renewed, browser=Browser(device), ask_always=False, now=now
             )
+            await attempts.forgive(session, guess)
             return signed_in(SignedIn(come_to))
 
     # What a user has linked
