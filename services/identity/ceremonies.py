@@ -8,48 +8,25 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
-
-import webauthn
-from webauthn.helpers import parse_authentication_credential_json, parse_client_data_json
-from webauthn.helpers import parse_registration_credential_json as parse_registration
-from webauthn.helpers.cose import COSEAlgorithmIdentifier
-from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import (
-    AuthenticationCredential,
-    AuthenticatorSelectionCriteria,
-    CredentialDeviceType,
-    PublicKeyCredentialDescriptor,
-    RegistrationCredential,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 
 from services.identity.models import Passkey, User
 from services.identity.refusals import PasskeyRefused
 
+# The library is loaded with the first passkey: what is loaded at the start keeps everybody waiting when a process comes
+# back, and this takes as long as a third of the rest.
+if TYPE_CHECKING:
+    from webauthn.helpers.structs import AuthenticationCredential, RegistrationCredential
+
 LASTS = timedelta(minutes=5)
-ALGORITHMS = [
-    COSEAlgorithmIdentifier.ECDSA_SHA_256,
-    COSEAlgorithmIdentifier.EDDSA,
-    COSEAlgorithmIdentifier.RSASSA_PKCS1_v1_5_SHA_256,
-]
+ALGORITHMS = (-7, -8, -257)  # ES256, EdDSA, RS256, as COSE counts them (RFC 9053, RFC 8812)
 RANDOM, END = 16, 8  # bytes
 What = Literal["add", "sign in"]
 NOBODY = UUID(int=0)
-# What the library and Python's own readers raise at what is no credential at all.
-MALFORMED = (
-    WebAuthnException,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
+# What Python's own readers raise at what is no credential at all, beside the library's own.
+MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +62,15 @@ class Ceremonies:
 
     def adding(self, user: User, known: list[Passkey], *, now: datetime) -> str:
         """PublicKeyCredentialCreationOptionsJSON: a key that can be found without an address, and is unlocked."""
+        import webauthn
+        from webauthn.helpers.cose import COSEAlgorithmIdentifier
+        from webauthn.helpers.structs import (
+            AuthenticatorSelectionCriteria,
+            PublicKeyCredentialDescriptor,
+            ResidentKeyRequirement,
+            UserVerificationRequirement,
+        )
+
         options = webauthn.generate_registration_options(
             rp_id=self.party,
             rp_name=self.store,
@@ -97,12 +83,15 @@ class Ceremonies:
                 resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
             ),
             exclude_credentials=[PublicKeyCredentialDescriptor(id=one.credential_id) for one in known],
-            supported_pub_key_algs=ALGORITHMS,
+            supported_pub_key_algs=list(map(COSEAlgorithmIdentifier, ALGORITHMS)),
         )
         return webauthn.options_to_json(options)
 
     def signing_in(self, *, now: datetime) -> str:
         """PublicKeyCredentialRequestOptionsJSON: any passkey of this store, unlocked."""
+        import webauthn
+        from webauthn.helpers.structs import UserVerificationRequirement
+
         options = webauthn.generate_authentication_options(
             rp_id=self.party,
             challenge=self.challenge("sign in", NOBODY, now),
@@ -115,6 +104,12 @@ class Ceremonies:
 
     def added(self, credential: str, user: UUID, *, now: datetime) -> Made:
         """The passkey that a browser made for the user."""
+        import webauthn
+        from webauthn.helpers import parse_registration_credential_json as parse_registration
+        from webauthn.helpers.cose import COSEAlgorithmIdentifier
+        from webauthn.helpers.exceptions import WebAuthnException
+        from webauthn.helpers.structs import CredentialDeviceType
+
         try:
             read = parse_registration(credential)
             challenge = self.challenge_in(read, "add", user, now)
@@ -124,22 +119,28 @@ class Ceremonies:
                 expected_rp_id=self.party,
                 expected_origin=self.origin,
                 require_user_verification=True,
-                supported_pub_key_algs=ALGORITHMS,
+                supported_pub_key_algs=list(map(COSEAlgorithmIdentifier, ALGORITHMS)),
             )
-        except MALFORMED:
+        except (WebAuthnException, *MALFORMED):
             raise refused() from None
         is_synced = made.credential_device_type is CredentialDeviceType.MULTI_DEVICE
         return Made(challenge, made.credential_id, made.credential_public_key, made.sign_count, is_synced)
 
-    def read(self, credential: str) -> AuthenticationCredential:
+    def read(self, credential: str) -> "AuthenticationCredential":
         """What a passkey says of itself, unproven."""
+        from webauthn.helpers import parse_authentication_credential_json
+        from webauthn.helpers.exceptions import WebAuthnException
+
         try:
             return parse_authentication_credential_json(credential)
-        except MALFORMED:
+        except (WebAuthnException, *MALFORMED):
             raise refused() from None
 
-    def signed(self, read: AuthenticationCredential, passkey: Passkey, *, now: datetime) -> Signed:
+    def signed(self, read: "AuthenticationCredential", passkey: Passkey, *, now: datetime) -> Signed:
         """What the passkey has proven by it. Whether it counts on is for the caller to say."""
+        import webauthn
+        from webauthn.helpers.exceptions import WebAuthnException
+
         if read.response.user_handle != passkey.user_id.bytes:
             raise refused()
         try:
@@ -153,7 +154,7 @@ class Ceremonies:
                 credential_current_sign_count=0,
                 require_user_verification=True,
             )
-        except MALFORMED:
+        except (WebAuthnException, *MALFORMED):
             raise refused() from None
         return Signed(challenge, proven.new_sign_count)
 
@@ -164,9 +165,11 @@ class Ceremonies:
         return said + proof_of(said, what, user, self.keys[0])
 
     def challenge_in(
-        self, read: RegistrationCredential | AuthenticationCredential, what: What, user: UUID, now: datetime
+        self, read: "RegistrationCredential | AuthenticationCredential", what: What, user: UUID, now: datetime
     ) -> bytes:
         """The challenge that was signed, which has to be ours, for this, and not over."""
+        from webauthn.helpers import parse_client_data_json
+
         client = parse_client_data_json(read.response.client_data_json)
         said, proof = client.challenge[: RANDOM + END], client.challenge[RANDOM + END :]
         if client.cross_origin or not any(

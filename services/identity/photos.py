@@ -7,28 +7,12 @@ unpack to gigabytes. So nothing of a file is kept but what it shows, and what is
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from io import BytesIO
-
-from PIL import Image, ImageOps
 
 from chassis.refusal import QuotaExceeded, Violation
 from services.identity.models import Photo
 from services.identity.refusals import PhotoUnreadable
 
-FORMATS = ("JPEG", "PNG", "WEBP")  # told by the first bytes: what a file is called proves nothing
-MOST_PIXELS = 24_000_000  # of what is given: as decoded, a hundred megabytes
-EDGE = 512  # pixels of the longer side of what is kept
-QUALITY = 85
 WAITING = 16  # how many may wait for their turn: one picture is in memory at a time
-Image.MAX_IMAGE_PIXELS = MOST_PIXELS
-UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,  # Pillow's word for a broken PNG
-    EOFError,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 
 
 class Darkroom:
@@ -57,30 +41,14 @@ async def read(content: bytes) -> Photo:
 
 
 def rewritten(content: bytes) -> Photo:
+    # Loaded with the first picture: what is loaded at the start keeps everybody waiting when a process comes back.
+    from services.identity import pictures
+
     try:
-        with Image.open(BytesIO(content), formats=FORMATS) as given:
-            if given.width * given.height > MOST_PIXELS:
-                raise unreadable()
-            given.draft("RGB", (EDGE, EDGE))  # a JPEG need not be decoded larger than it is shown
-            upright = ImageOps.exif_transpose(given)
-            upright.thumbnail((EDGE, EDGE))
-            return written(upright)
-    except UNREADABLE:
+        file, content_type = pictures.rewritten(content)
+    except pictures.Unreadable:
         raise unreadable() from None
-
-
-def written(picture: Image.Image) -> Photo:
-    """A file with the pixels alone: pasted on an empty picture, no comment or profile comes along."""
-    is_clear = picture.has_transparency_data
-    mode = "RGBA" if is_clear else "RGB"
-    bare = Image.new(mode, picture.size)
-    bare.paste(picture.convert(mode))
-    file = BytesIO()
-    if is_clear:
-        bare.save(file, "WEBP", quality=QUALITY)
-    else:
-        bare.save(file, "JPEG", quality=QUALITY)
-    return Photo(content=file.getvalue(), content_type="image/webp" if is_clear else "image/jpeg")
+    return Photo(content=file, content_type=content_type)
 
 
 def unreadable() -> PhotoUnreadable:

@@ -4,7 +4,6 @@ import io
 from collections.abc import Sequence
 
 import pyotp
-import segno
 from google.protobuf.empty_pb2 import Empty
 from rapport.identity.v1 import factors_pb2 as pb
 from rapport.identity.v1.factors_pb2_grpc import FactorsServiceServicer
@@ -223,6 +222,8 @@ def proof_of(request: pb.ProveFactorRequest | pb.ProveAgainRequest) -> Proof:
 
 def picture(uri: str) -> str:
     """The address as a QR code, in SVG."""
+    import segno  # with the first one: what is loaded at the start keeps everybody waiting when a process comes back
+
     drawn = io.BytesIO()
     segno.make_qr(uri, error="m").save(drawn, kind="svg", scale=5, border=4, light="#fff", xmldecl=False)
     return drawn.getvalue().decode()
