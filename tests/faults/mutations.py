@@ -179,7 +179,7 @@ MUTATIONS = (
         "tell_latecomer",
         "the last fact is not stated",
         "services/identity/deletions.py",
-        "    await publish(session, UserDeleted(user=user.name, erasure=erasure, event_time=timestamp(now)))\n",
+        "    await state(session, UserDeleted(user=user.name, erasure=erasure, event_time=timestamp(now)))\n",
         "",
         ("identity",),
     ),
