@@ -302,15 +302,18 @@ async def test_a_client_whose_name_leads_inside_is_given_up_at_once(client: Prov
 
 async def test_a_client_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outside, "SECONDS", 0.2)
+    over = asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        over.set()
 
     async with await asyncio.start_server(silent, "127.0.0.1") as server:
         port, began = server.sockets[0].getsockname()[1], time.monotonic()
         with pytest.raises(TimeoutError):
             await outside.post(f"http://127.0.0.1:{port}/", b"", headers={})
+        await over.wait()
     assert time.monotonic() - began < 5
 
 
