@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from uuid import uuid4
 
 import pytest
 import structlog
@@ -13,6 +12,7 @@ from deploy.local.throwaway import platform
 from tests import engines
 from tests.proofs import pytest_runtest_logreport, pytest_sessionfinish  # noqa: F401 - pytest calls them
 from tests.store import Store
+from tests.world import copied
 
 # Its own way of showing exceptions takes seconds for each.
 structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
@@ -21,7 +21,7 @@ structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatte
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of this worker's own server, which a database's name completes."""
-    with engines.postgres() as url:
+    with engines.postgres(where=engines.memory()) as url:
         yield url
 
 
@@ -51,9 +51,7 @@ def store(replicas: int) -> Iterator[Store]:
 @pytest.fixture
 async def database(postgres: str) -> str:
     """The URL of a fresh, empty database."""
-    name = f"t{uuid4().hex}"
-    await ask(postgres, f"CREATE DATABASE {name}")
-    return postgres + name
+    return await copied(postgres, "template1")
 
 
 @pytest.fixture(scope="session")
@@ -74,9 +72,7 @@ async def make_template(postgres: str) -> None:
 @pytest.fixture
 async def sessions(postgres: str, template: str) -> AsyncIterator[Sessions]:
     """A fresh database with the tables of the chassis."""
-    name = f"t{uuid4().hex}"
-    await ask(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
-    engine, made = connect(postgres + name, name="tests")
+    engine, made = connect(await copied(postgres, template), name="tests")
     yield made
     await engine.dispose()
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -19,15 +20,16 @@ from deploy.local.tied import tied
 POSTGRES = WHEEL / INSTALLED / "bin"
 NATS = Path(sysconfig.get_path("scripts")) / "nats-server"
 PATIENCE = 20.0
+MEMORY, ROOM = "/dev/shm", 4 << 30  # noqa: S108 - a folder of our own in it; bytes
 CARELESS = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
 LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 
 
 @contextmanager
-def postgres(*settings: str) -> Iterator[str]:
+def postgres(*settings: str, where: str | None = None) -> Iterator[str]:
     """A PostgreSQL 18 with `settings` ("wal_level = logical"). Gives the URL that a database's name completes."""
     user, programs = engine_user(), programs_for_engine()
-    with folder() as home:
+    with folder(where) as home:
         port, place = free_port(), owned(home / "postgres", engine_user())
         data = place / "data"
         initdb = [f"{programs}/initdb", "-D", f"{data}", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
@@ -79,6 +81,12 @@ def running(command: list[str], log: Path, is_ready: Callable[[], bool], stop: s
             yield
         finally:
             server.send_signal(stop)
+
+
+def memory() -> str | None:
+    """Where files are in memory, if there is room: a database is hundreds of files, and each test has its own."""
+    there = os.statvfs(MEMORY) if os.path.isdir(MEMORY) else None
+    return MEMORY if there is not None and there.f_bavail * there.f_frsize > ROOM else None
 
 
 def programs_for_engine() -> Path:

@@ -22,11 +22,12 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 from sqlalchemy import NullPool, make_url, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis.access import SERVICES
 from chassis.client import Metadata
-from chassis.database import Sessions
+from chassis.database import Sessions, sqlstate
 from chassis.migrations import upgrade
 from chassis.outbox import outbox
 from chassis.refusal import Refused
@@ -39,6 +40,9 @@ from tests import tokens
 S = TypeVar("S", bound=ServiceSettings)
 E = TypeVar("E", bound=Message)
 templates: set[str] = set()
+copies: list[str] = []
+KEPT = 24  # databases of tests before: a test may hold several
+IN_USE = "55006"
 
 
 class Hands:
@@ -127,12 +131,27 @@ async def stated(sessions: Sessions, kind: type[E]) -> list[E]:
 
 async def database_of(postgres: str, service: str) -> str:
     """The URL of a fresh database with the tables of a service."""
-    template, name = f"template_{service}", f"t{uuid4().hex}"
+    template = f"template_{service}"
     if template not in templates:
         await ask(postgres, f"CREATE DATABASE {template}")
         await upgrade(postgres + template, service)
         templates.add(template)
+    return await copied(postgres, template)
+
+
+async def copied(postgres: str, template: str) -> str:
+    """The URL of a fresh copy of a database. The oldest goes, unless somebody is still connected to it."""
+    name = f"t{uuid4().hex}"
     await ask(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
+    copies.append(name)
+    if len(copies) > KEPT:
+        oldest = copies.pop(0)
+        try:
+            await ask(postgres, f"DROP DATABASE {oldest}")
+        except DBAPIError as error:
+            if sqlstate(error) != IN_USE:
+                raise
+            copies.append(oldest)
     return postgres + name
 
 

@@ -40,9 +40,9 @@ def platform(
 
 
 @contextmanager
-def folder() -> Iterator[Path]:
-    """One that the engines' user can reach too."""
-    where = "/var/tmp" if os.getuid() == 0 else None  # noqa: S108 - the folder's name is nobody's guess
+def folder(where: str | None = None) -> Iterator[Path]:
+    """One that the engines' user can reach too, in that place or the usual one."""
+    where = where or ("/var/tmp" if os.getuid() == 0 else None)  # noqa: S108 - the folder's name is nobody's guess
     with tempfile.TemporaryDirectory(prefix="rapport-", dir=where, ignore_cleanup_errors=True) as home:
         Path(home).chmod(0o711)
         yield Path(home)

@@ -11,7 +11,7 @@ ended, remove that.
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from joserfc import jwt
@@ -23,6 +23,7 @@ from chassis.settings import SettingsError
 from chassis.tokens import ALGORITHM, AUDIENCE, LIFE, TYPE
 from services.identity.models import Algorithm, Authorization, BusinessMember, Client, Session
 
+Key = TypeVar("Key", OKPKey, RSAKey, ECKey)
 BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 OTHERS_NEEDED = (
     "RAPPORT_ID_TOKEN_KEY_FILE has to hold RSA keys in PEM, and may hold P-256 keys, the first of each kind private."
@@ -140,7 +141,7 @@ def public(key: OKPKey | RSAKey | ECKey, parts: tuple[str, ...], algorithm: str)
 def read(pem: str) -> list[OKPKey]:
     """The keys in a file, each named by its own thumbprint (RFC 7638)."""
     try:
-        keys = [named(block[0]) for block in BLOCK.finditer(pem)]
+        keys = [named(OKPKey.import_key(block[0])) for block in BLOCK.finditer(pem)]
     except (JoseError, ValueError, TypeError):
         raise SettingsError(NEEDED) from None
     if not keys or not keys[0].is_private or any(key.curve_name != "Ed25519" for key in keys):
@@ -148,8 +149,10 @@ def read(pem: str) -> list[OKPKey]:
     return keys
 
 
-def named(pem: str) -> OKPKey:
-    return OKPKey.import_key(pem, {"kid": OKPKey.import_key(pem).thumbprint()})
+def named(key: Key) -> Key:
+    """The key, by its own thumbprint (RFC 7638)."""
+    key.ensure_kid()
+    return key
 
 
 def read_others(pem: str) -> tuple[list[RSAKey], list[ECKey]]:
@@ -159,9 +162,9 @@ def read_others(pem: str) -> tuple[list[RSAKey], list[ECKey]]:
     try:
         for block in BLOCK.finditer(pem):
             try:
-                rsa.append(RSAKey.import_key(block[0], {"kid": RSAKey.import_key(block[0]).thumbprint()}))
+                rsa.append(named(RSAKey.import_key(block[0])))
             except InvalidKeyTypeError:
-                ec.append(ECKey.import_key(block[0], {"kid": ECKey.import_key(block[0]).thumbprint()}))
+                ec.append(named(ECKey.import_key(block[0])))
     except (JoseError, ValueError, TypeError):
         raise SettingsError(OTHERS_NEEDED) from None
     if not rsa or not all(keys[0].is_private for keys in (rsa, ec) if keys):

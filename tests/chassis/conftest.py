@@ -27,6 +27,7 @@ from tests.chassis.people import (
     User,
 )
 from tests.conftest import ask
+from tests.world import copied
 
 
 @pytest.fixture(scope="session")
@@ -48,9 +49,7 @@ async def make_template(postgres: str, template: str) -> None:
 @pytest.fixture
 async def place(postgres: str, template_of_people: str) -> str:
     """The URL of a fresh database with the tables of tests.chassis.people."""
-    name = f"t{uuid4().hex}"
-    await ask(postgres, f"CREATE DATABASE {name} TEMPLATE {template_of_people}")
-    return postgres + name
+    return await copied(postgres, template_of_people)
 
 
 @pytest.fixture
