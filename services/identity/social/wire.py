@@ -6,9 +6,8 @@ transaction is open, and nothing of an answer is unpacked on the way.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,13 +15,13 @@ import httpcore
 import httpx
 import orjson
 
+from services.identity import outside
 from services.identity.refusals import SocialProviderFailed
 from services.identity.social.providers import Provider, origin_of
 
 PATIENCE = 3.0  # seconds, for one answer to be whole
 MOST_JSON = 64 << 10
 MOST_PHOTO = 2 << 20
-NAT64 = ip_network("64:ff9b::/96")  # RFC 6052
 PLAIN: dict[bytes | str, bytes | str] = {"accept-encoding": "identity"}
 TIMEOUTS = {"connect": PATIENCE, "read": PATIENCE, "write": PATIENCE, "pool": PATIENCE}
 FAILED = (httpx.HTTPError, httpx.InvalidURL, httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
@@ -76,7 +75,9 @@ class Wire:
             raise ValueError("no photo is there")
         async with (
             asyncio.timeout(PATIENCE),
-            httpcore.AsyncConnectionPool(self.trusted, network_backend=PublicOnly(), max_connections=1) as pool,
+            httpcore.AsyncConnectionPool(
+                self.trusted, network_backend=outside.Guarded(loopback=False), max_connections=1
+            ) as pool,
             pool.stream("GET", url, headers=PLAIN, extensions={"timeout": TIMEOUTS}) as answer,
         ):
             return answer.status, await whole(answer.aiter_stream(), MOST_PHOTO)
@@ -93,46 +94,3 @@ async def whole(pieces: AsyncIterator[bytes], most: int) -> bytes:
 
 def failed() -> SocialProviderFailed:
     return SocialProviderFailed("The provider does not answer as it should just now.")
-
-
-class PublicOnly(httpcore.AsyncNetworkBackend):
-    """Connects to the public internet and to nothing else. The address is looked at that is then connected to: a name
-    that was public a moment ago may lead anywhere now."""
-
-    def __init__(self) -> None:
-        self.inner = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's own word
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, proto=6)
-        except OSError:
-            raise httpcore.ConnectError("no such host") from None
-        addresses = [str(one[4][0]) for one in found]
-        if not addresses or not all(map(is_public, addresses)):
-            raise httpcore.ConnectError("not on the public internet")
-        return await self.inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
-def is_public(text: str) -> bool:
-    """Whether anybody can reach the address: not this machine, nor the network around it, in whatever disguise."""
-    try:
-        address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address):
-        hidden = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if hidden is not None:
-            return is_public(str(hidden))
-        if address in NAT64:
-            return is_public(str(IPv4Address(int(address) & 0xFFFFFFFF)))
-    return address.is_global and not address.is_multicast
