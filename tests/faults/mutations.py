@@ -144,6 +144,14 @@ MUTATIONS = (
         ("support",),
     ),
     Mutation(
+        "sign_out_elsewhere",
+        "a session that was ended lives on",
+        "services/identity/sessions.py",
+        "        one.revoke_time = now\n",
+        "        one.revoke_time = None\n",
+        ("identity",),
+    ),
+    Mutation(
         "add_factor",
         "a password is enough where there is a second factor",
         "services/identity/sign_ins.py",

@@ -389,6 +389,26 @@ async def export(story: Story) -> Told:
     return f"{rows} rows of {len(copy['holders'])} services, {len(present)} planted items in them; {columns} kinds"
 
 
+@step("Signs out a device that she left somewhere, and reads what happened to her account")
+async def sign_out_elsewhere(story: Story) -> Told:
+    user, left = story.customer.user, Browser(story.store)
+    await left.sign_in(story.canaries["email"], story.secret)
+    session = (await left.get("/session"))["session"]
+    listed = await story.customer.get(f"/v1/{user}/sessions")
+    assert session in {one["name"] for one in listed["sessions"]}, listed
+    done(await story.customer.call("DELETE", f"/v1/{session}"))
+
+    async def is_out() -> bool:
+        return (await left.call("GET", "/session")).status == 401
+
+    await eventually(is_out, "the other device signed out", patience=5)
+    newest = (await story.customer.get(f"/v1/{user}/auditEntries"))["auditEntries"][0]
+    assert (newest["fact"], newest["actor"]) == ("SessionRevoked", "OWNER"), newest
+    told = await story.admin.get("/v1/auditLog:verify")
+    assert told["whole"] is True, told
+    return f"{told['entries']} entries of the audit log are in one chain"
+
+
 @step("Adds a second factor, without which her password signs nobody in")
 async def add_factor(story: Story) -> Told:
     user, sign_in = story.customer.user, {"email": story.canaries["email"], "password": story.secret}
