@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
         "--replicas", type=int, choices=range(1, 5), default=1, metavar="N", help="whole stores have so many of each"
     )
     made["test"].epilog = "Everything else is for pytest: ./rapport test tests/platform -k clock"
+    made["doctor"].add_argument("--security", action="store_true", help="how safely what runs is set up (RFC 9700)")
     made["check"].add_argument("names", nargs="*", metavar="NAME", help="only these")
     made["apply"].add_argument("folder", type=Path)
     made["balances"].add_argument("file", type=Path, help="CSV: user,points,expire_time,origin")

@@ -46,6 +46,22 @@ def test_doctor_finds_nothing_wrong(shop: Terminal) -> None:
     assert re.search(r"databases +up to date", done.stdout)
 
 
+def test_doctor_finds_the_provider_safe_and_says_what_makes_it_unsafe(shop: Terminal) -> None:
+    done = shop.type("doctor", "--security")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"audit log +\d+ entries in one chain", done.stdout)
+    loose = json.dumps({"title": "A suite", "profile": "CONFORMANCE", "redirectUris": ["https://suite.example/cb"]})
+    made = shop.type("call", "PATCH", "/v1/clients/suite", "--as", "alma", "--data", loose)
+    secret = shop.state.secret("token-operator")
+    secret.chmod(0o644)
+    found = shop.type("doctor", "--security")
+    secret.chmod(0o600)
+    gone = shop.type("call", "DELETE", "/v1/clients/suite", "--as", "alma")
+    assert (made.returncode, found.returncode, gone.returncode) == (0, 1, 0), made.stdout + found.stdout
+    assert "clients/suite need not use PKCE" in found.stdout
+    assert "others may read token-operator" in found.stdout
+
+
 def test_a_call_is_made_as_nobody_or_as_somebody(shop: Terminal) -> None:
     nobody = shop.type("call", "GET", "/session")
     assert (nobody.returncode, nobody.stderr.strip()) == (1, "401 Unauthorized")

@@ -23,7 +23,10 @@ Found = tuple[bool, str]
 
 
 def command(asked: Namespace, outside: Outside) -> int:
-    """What could stand in the way of `up`, whether it runs or not. Exits with 0 when nothing does."""
+    """What could stand in the way of `up`, whether it runs or not; or how safely what runs is set up. Exits with 0 when
+    nothing is wrong."""
+    if asked.security:
+        return security(launch.running(asked.state))
     state: State = asked.state
     runs = state.supervisor() is not None
     checks: dict[str, Callable[[], Found]] = {
@@ -45,6 +48,15 @@ def command(asked: Namespace, outside: Outside) -> int:
     for name, (good, says) in results.items():
         print(step(name, says, good=good))
     print("\n It runs. Type: ./rapport status" if runs else "\n It does not run. Type: ./rapport up")
+    return 0 if all(good for good, _ in results.values()) else 1
+
+
+def security(plan: Plan) -> int:
+    from deploy.local.commands import security
+
+    results = security.checks(plan)
+    for name, (good, says) in results.items():
+        print(step(name, says, good=good))
     return 0 if all(good for good, _ in results.values()) else 1
 
 
