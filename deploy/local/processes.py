@@ -98,7 +98,7 @@ def social(plan: Plan) -> Process:
         rank=SINK,
         after=["prepare"] if plan.own_engines else [],  # which makes the clock that its tokens are dated by
         ready=f"http://127.0.0.1:{port}/healthz",
-        says=f"stands in for Google and Facebook · HTTP port {port}",
+        says=f"plays Google, Facebook · HTTP port {port}",
         settings=partial(credentials.for_social, plan),
     )
 

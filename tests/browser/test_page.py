@@ -73,7 +73,7 @@ async def test_a_refusal_stands_beside_its_button_with_the_number_to_quote(chrom
         await card.get_by_label("E-mail").fill("nobody@example.org")
         await card.get_by_label("Password").fill("not a password")
         async with at.page.expect_response("**/session") as answered:
-            await card.get_by_role("button").click()
+            await card.get_by_role("button", name="Sign in", exact=True).click()
         refused = await (await answered.value).json()
         await expect(card.get_by_role("status")).to_contain_text(refused["detail"])
         await expect(card.get_by_role("status")).to_contain_text(refused["requestId"])

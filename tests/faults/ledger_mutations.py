@@ -255,7 +255,7 @@ BROKEN = (
         "what the driver says is another failure than all others",
         f"{REPLICAS}::test_one_key_for_two_accounts_at_both_is_one_movement",
         "chassis/database.py",
-        "    except (PostgresError, InterfaceError, OSError) as error:\n",
+        "    except (PostgresError, InterfaceError, InternalClientError, OSError) as error:\n",
         "    except KeyError as error:\n",
     ),
     Broken(

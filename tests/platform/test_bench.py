@@ -36,7 +36,10 @@ def test_a_ratio_is_taken_round_by_round_and_may_have_a_floor() -> None:
 def test_what_there_is_no_measurement_of_is_refused(terminal: Terminal) -> None:
     done = terminal.type("bench", "everything", "--json")
     assert done.returncode == 1
-    assert "no measurement called everything. There are: chassis, loyalty, calls" in json.loads(done.stdout)["error"]
+    assert (
+        "no measurement called everything. There are: chassis, identity, loyalty, calls"
+        in json.loads(done.stdout)["error"]
+    )
 
 
 def test_a_measurement_is_printed_as_json(terminal: Terminal) -> None:

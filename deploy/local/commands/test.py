@@ -18,7 +18,16 @@ def command(asked: Namespace, outside: Outside) -> int:
     if not any("tests/faults" in one for one in asked.rest):
         left_out.append("faults")
         print("The fault runs are apart, they take half an hour: ./rapport test --long tests/faults", flush=True)
-    options = ["-n", "2", "--dist", "loadfile", "-m", " and ".join(f"not {one}" for one in left_out)]
+    # In the order of their names, not of how many tests a file has: the few that take long would be left for the end.
+    options = [
+        "-n",
+        "2",
+        "--dist",
+        "loadfile",
+        "--no-loadscope-reorder",
+        "-m",
+        " and ".join(f"not {one}" for one in left_out),
+    ]
     if asked.replicas > 1:
         options.append(f"--replicas={asked.replicas}")
     arguments = [sys.executable, "-m", "pytest", *options, *asked.rest]
