@@ -44,7 +44,7 @@ def replicas(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(scope="session")
 def store(replicas: int) -> Iterator[Store]:
     """A whole store of separate processes; see tests.store."""
-    with platform(replicas=replicas) as (running, people):
+    with platform(replicas=replicas, where=engines.memory()) as (running, people):
         yield Store(running.plan, people["password"], f"http://127.0.0.1:{running.plan.ports['gateway']}")
 
 

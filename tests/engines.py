@@ -85,8 +85,13 @@ def running(command: list[str], log: Path, is_ready: Callable[[], bool], stop: s
 
 def memory() -> str | None:
     """Where files are in memory, if there is room: a database is hundreds of files, and each test has its own."""
-    there = os.statvfs(MEMORY) if os.path.isdir(MEMORY) else None
-    return MEMORY if there is not None and there.f_bavail * there.f_frsize > ROOM else None
+    if not os.path.isdir(MEMORY):
+        return None
+    there = os.statvfs(MEMORY)
+    is_fit = there.f_bavail * there.f_frsize > ROOM and not there.f_flag & os.ST_NOEXEC  # engines are run from there
+        there.f_bavail * there.f_frsize > ROOM and not there.f_flag & os.ST_NOEXEC
+    )  # the engines are run from there
+    return MEMORY if is_fit else None
 
 
 def programs_for_engine() -> Path:

@@ -24,10 +24,10 @@ def silent(_: str) -> None: ...
 
 @contextmanager
 def platform(
-    *, replicas: int = 1, only: tuple[str, ...] = (), say: Say = silent
+    *, replicas: int = 1, only: tuple[str, ...] = (), say: Say = silent, where: str | None = None
 ) -> Iterator[tuple[Platform, dict[str, Any]]]:
     """It, and the sample people with their password."""
-    with folder() as home:
+    with folder(where) as home:
         plan = Plan(folder=home, ports=ports.free(ports.usual(replicas)), replicas=replicas, only=only)
         plan.state.make()
         begun = launch.launch(plan, Outside(inherited=outside().inherited), say, detached=False)

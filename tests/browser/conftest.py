@@ -13,13 +13,14 @@ from deploy.local.commands.test import BROWSERS
 from deploy.local.people import password
 from deploy.local.plan import Plan
 from deploy.local.throwaway import platform
+from tests import engines
 from tests.browser.people import Customer, make_customer
 from tests.browser.window import OUTPUT
 
 
 @pytest.fixture(scope="package")
 def plan(replicas: int) -> Iterator[Plan]:
-    with platform(replicas=replicas) as (running, _):
+    with platform(replicas=replicas, where=engines.memory()) as (running, _):
         yield running.plan
 
 
