@@ -89,8 +89,6 @@ def memory() -> str | None:
         return None
     there = os.statvfs(MEMORY)
     is_fit = there.f_bavail * there.f_frsize > ROOM and not there.f_flag & os.ST_NOEXEC  # engines are run from there
-        there.f_bavail * there.f_frsize > ROOM and not there.f_flag & os.ST_NOEXEC
-    )  # the engines are run from there
     return MEMORY if is_fit else None
 
 
