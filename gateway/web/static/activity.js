@@ -28,7 +28,7 @@ export function activity(user) {
     }
   };
   hear("rapport.identity.", show)();
-  return card("What happened lately", h("p", { class: "hint" }, "Anything you do not know? Choose another password, and tell us."),
+  return card("What happened lately", h("p", { class: "note" }, "Anything you do not know? Choose another password, and tell us."),
     h("div", { class: "bounded", tabindex: "0", role: "region", "aria-label": "What happened to your account" }, rows));
 }
 
