@@ -1,7 +1,7 @@
 """The browser that asks to sign in: what wrong passwords are counted by, so that nobody's guesses keep an owner out."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from rapport.identity.v1 import identity_pb2 as pb
 
@@ -11,6 +11,10 @@ Networks = Sequence[IPv4Network | IPv6Network]
 COOKIE = "__Host-rapport-browser"  # it opens nothing: it says that somebody signed in here before
 SET = "{}={}; Max-Age={}; Path=/; Secure; HttpOnly; SameSite=Strict"
 YEAR = 365 * 24 * 3600
+INNER = [
+    ip_network(one)
+    for one in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1", "fc00::/7")
+]
 
 
 class Visitors:
@@ -33,7 +37,8 @@ class Visitors:
             except ValueError:
                 return ""
             if not any(address in proxies for proxies in self.proxies):
-                return str(address)
+                # A proxy that we were not told of is not where anybody calls from: all would be counted as one.
+                return "" if any(address in inner for inner in INNER) else str(address)
         return ""
 
 
