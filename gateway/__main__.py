@@ -43,7 +43,6 @@ from chassis.time import clock_from
 from gateway.app import App
 from gateway.browser import Browser
 from gateway.codec import Codec
-from gateway.device_codes import DeviceCodes
 from gateway.http import Headers
 from gateway.oauth import OAuth
 from gateway.openapi import document
@@ -115,6 +114,7 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
         )
         oauth = OAuth(
             OAuthServiceStub(channels["identity"]),
+            DeviceCodeServiceStub(channels["identity"]),
             identity,
             factors,
             sessions,
@@ -123,7 +123,6 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
             providers,
             settings.origin,
         )
-        oauth.typed = DeviceCodes(oauth, DeviceCodeServiceStub(channels["identity"]))
         social = Social(SocialServiceStub(channels["identity"]), providers, oauth, browser, sessions)
         endpoints = [
             *((way.rule.verb, way.rule.template.text, way.answer) for way in carried),
@@ -135,7 +134,6 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
             ("POST", "/session/proof", browser.prove_again),
             ("GET", "/events", facts.serve),
             *oauth.endpoints(),
-            *oauth.typed.endpoints(),
             *social.endpoints(),
             *pages.endpoints(),
         ]

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from rapport.identity.v1 import oauth_pb2
 from rapport.identity.v1.device_codes_pb2 import AnswerDeviceCodeRequest
 from rapport.identity.v1.device_codes_pb2_grpc import DeviceCodeServiceStub
+from rapport.identity.v1.oauth_pb2 import AuthorizeRequest
 
 from gateway.http import Handler, Request, Response, pairs
 from gateway.sessions import LINKED
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 CODE = "user_code"
 Captured = MutableMapping[str, str]
 Fields = Sequence[tuple[str, str]]
+# What the consent page says, as it is said of a device.
+DECIDED = {
+    AuthorizeRequest.DECISION_UNSPECIFIED: AnswerDeviceCodeRequest.DECISION_UNSPECIFIED,
+    AuthorizeRequest.APPROVED: AnswerDeviceCodeRequest.APPROVED,
+    AuthorizeRequest.DENIED: AnswerDeviceCodeRequest.DENIED,
+}
 
 
 def is_typed(asked: Fields) -> bool:
@@ -54,13 +60,11 @@ class DeviceCodes:
         secret: str,
         *,
         since: datetime | None,
-        decision: "oauth_pb2.AuthorizeRequest.Decision.ValueType" = oauth_pb2.AuthorizeRequest.DECISION_UNSPECIFIED,
+        decision: "AuthorizeRequest.Decision.ValueType" = AuthorizeRequest.DECISION_UNSPECIFIED,
     ) -> Response:
         """Show the page that is missing, or say that the device has its answer."""
         code = dict(asked)[CODE]
-        # The two enums count alike: nothing, yes, no.
-        wanted = AnswerDeviceCodeRequest(user_code=code, session_secret=secret)
-        wanted.decision = int(decision)  # type: ignore[assignment]
+        wanted = AnswerDeviceCodeRequest(user_code=code, session_secret=secret, decision=DECIDED[decision])
         try:
             answer = await self.stub.AnswerDeviceCode(wanted)
         except grpc.aio.AioRpcError as error:

@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 import grpc
 import orjson
 from rapport.identity.v1 import factors_pb2, identity_pb2, oauth_pb2
+from rapport.identity.v1.device_codes_pb2_grpc import DeviceCodeServiceStub
 from rapport.identity.v1.factors_pb2_grpc import FactorsServiceStub
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
@@ -78,6 +79,7 @@ class OAuth:
     def __init__(
         self,
         oauth: OAuthServiceStub,
+        device_codes: DeviceCodeServiceStub,
         identity: IdentityServiceStub,
         factors: FactorsServiceStub,
         sessions: Sessions,
@@ -88,7 +90,7 @@ class OAuth:
     ) -> None:
         self.oauth, self.identity, self.factors, self.sessions = oauth, identity, factors, sessions
         self.visitors, self.pages, self.providers, self.issuer = visitors, pages, providers, issuer
-        self.typed: DeviceCodes  # where people type the codes of devices
+        self.typed = DeviceCodes(self, device_codes)
 
     def endpoints(self) -> Iterator[tuple[str, str, Handler]]:
         yield "GET", "/oauth/authorize", self.authorize
@@ -102,6 +104,7 @@ class OAuth:
         yield "GET", "/oauth/userinfo", self.called("userinfo")
         for name in CALLED:
             yield "POST", f"/oauth/{name}", self.called(name)
+        yield from self.typed.endpoints()
         yield "GET", "/oauth/jwks", self.jwks
         yield "GET", "/.well-known/openid-configuration", self.discovery
         yield "GET", "/.well-known/oauth-authorization-server", self.discovery
@@ -376,7 +379,7 @@ class OAuth:
             "code_challenge_methods_supported": ["S256"],
             "prompt_values_supported": ["none", "login", "consent", "select_account"],
             "claims_supported": CLAIMS,
-            "acr_values_supported": ["pwd", "mfa"],
+            "acr_values_supported": ["pwd", "ext", "mfa"],
             "claims_parameter_supported": True,
             "request_parameter_supported": False,
             "request_uri_parameter_supported": False,

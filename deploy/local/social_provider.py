@@ -246,7 +246,7 @@ class Elsewhere:
                 return ""
         return jwt.encode(header, claims, self.key, algorithms=["ES256"])
 
-    async def keys(self, request: Request) -> Response:  # noqa: ARG002
+    async def keys(self, _: Request) -> Response:
         self.asked_for_keys += 1
         return JSONResponse({"keys": [self.key.as_dict(private=False) | {"use": "sig", "alg": "ES256", "kid": KEY_ID}]})
 
@@ -293,7 +293,7 @@ class Elsewhere:
         return Starlette(routes=[Route(path, answer, methods=[method]) for path, answer, method in routes])
 
 
-async def healthy(request: Request) -> Response:  # noqa: ARG001
+async def healthy(_: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 

@@ -41,9 +41,8 @@ from services.identity.oauth.authorizations import forget_authorizations
 from services.identity.oauth.backchannel import telling
 from services.identity.oauth.codes import Codes
 from services.identity.oauth.device_codes import forget_device_codes
-from services.identity.oauth.once import forget_spent
 from services.identity.oauth.pushed import forget_pushed_requests
-from services.identity.passkeys import forget_spent_challenges
+from services.identity.once import forget_spent
 from services.identity.passwords import Passwords
 from services.identity.recoveries import forget_recoveries
 from services.identity.registrations import forget_registrations
@@ -132,7 +131,6 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             forget_guesses,
             forget_devices,
             forget_begun_totp,
-            forget_spent_challenges,
             forget_social_flows,
             forget_social_claims,
             forget_social_deletions,

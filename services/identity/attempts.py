@@ -8,7 +8,6 @@ for addresses that have an account and for those that have none.
 
 import hmac
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.database import Sessions
 from chassis.jobs import job
 from chassis.refusal import QuotaExceeded
+from services.identity import base64url
 from services.identity.models import Attempts
 
 BATCH = 1_000
@@ -84,12 +84,12 @@ class Marks:
 
     def browser_secret(self, user: UUID) -> str:
         nonce = secrets.token_bytes(NONCE)
-        return urlsafe_b64encode(nonce + self.proof(nonce, user)).decode().rstrip("=")
+        return base64url.encode(nonce + self.proof(nonce, user))
 
     def nonce_of(self, browser_secret: str, user: UUID) -> bytes | None:
         """Which of the user's browsers it is; None where the secret is none of ours for them."""
         try:
-            raw = urlsafe_b64decode(browser_secret + "=" * (-len(browser_secret) % 4))
+            raw = base64url.decode(browser_secret)
         except ValueError:
             return None
         nonce, proof = raw[:NONCE], raw[NONCE:]

@@ -1,25 +1,22 @@
 """Passkeys: added by who has just signed in, and then a way in of their own, without a password."""
 
-import hashlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import structlog
 from rapport.identity.v1 import events_pb2 as events
 from rapport.identity.v1.events_pb2 import CredentialAdded, CredentialRemoved
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.database import Sessions
-from chassis.jobs import job
 from chassis.refusal import QuotaExceeded
 from chassis.time import timestamp
-from services.identity import ceremonies, mails, users, ways_in
+from services.identity import ceremonies, mails, once, users, ways_in
 from services.identity.ceremonies import Ceremonies, Signed
 from services.identity.facts import state
-from services.identity.models import Passkey, SpentChallenge, State, User
+from services.identity.models import Passkey, State, User
 from services.identity.refusals import FactorNotFound, LastWayIn
 
 MOST = 10  # of one user
@@ -47,7 +44,7 @@ async def add(
     owner = await users.hold_active(session, user)
     check_room(await of(session, user))
     made = asks.added(credential, user, now=now)
-    await spend(session, made.challenge, now=now)
+    await use_up(session, made.challenge, now=now)
     added = insert(Passkey).values(
         user_id=user,
         credential_id=made.credential_id,
@@ -105,7 +102,7 @@ async def prove(
         raise ceremonies.refused()
     signed = asks.signed(read, found, now=now)
     owner = await users.hold_active(session, found.user_id)
-    await spend(session, signed.challenge, now=now)
+    await use_up(session, signed.challenge, now=now)
     await session.refresh(found, with_for_update=True)
     if not counts_on(found, signed):
         found.suspect_time = now
@@ -126,23 +123,12 @@ def ways_of(passkey: Passkey) -> Sequence[str]:
     return ("swk" if passkey.is_synced else "hwk", "user", "mfa")
 
 
-async def spend(session: AsyncSession, challenge: bytes, *, now: datetime) -> None:
-    """Use a challenge up, or refuse because it was used."""
-    digest = hashlib.sha256(challenge).digest()
-    spent = insert(SpentChallenge).values(digest=digest, expire_time=now + ceremonies.LASTS)
-    if await session.scalar(spent.on_conflict_do_nothing().returning(SpentChallenge.digest)) is None:
+async def use_up(session: AsyncSession, challenge: bytes, *, now: datetime) -> None:
+    """Take a challenge, or refuse because it was signed before."""
+    if not await once.spend(session, "passkey", challenge.hex(), until=now + ceremonies.LASTS):
         raise ceremonies.refused()
 
 
 def check_room(known: Sequence[Passkey]) -> None:
     if len(known) >= MOST:
         raise QuotaExceeded("There are as many passkeys as an account can have.", quota=f"{MOST} passkeys")
-
-
-@job(every=timedelta(minutes=10))
-async def forget_spent_challenges(sessions: Sessions, now: datetime) -> int:
-    """They go when they would not be taken any more."""
-    async with sessions.begin() as session:
-        over = select(SpentChallenge.digest).where(SpentChallenge.expire_time <= now).limit(BATCH)
-        gone = delete(SpentChallenge).where(SpentChallenge.digest.in_(over)).returning(SpentChallenge.digest)
-        return len((await session.execute(gone)).all())

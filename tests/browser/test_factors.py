@@ -71,6 +71,14 @@ async def sign_in(at: Window, who: Eve) -> None:
     await at.page.get_by_role("region", name="Two-step sign-in").wait_for()
 
 
+async def add_app(at: Window, who: Eve) -> None:
+    await at.page.get_by_role("button", name="Add an app…").click()
+    who.secret = (await at.page.locator("dialog .key").inner_text()).replace(" ", "")
+    await at.page.locator("dialog").get_by_label("Code").fill(who.code())
+    await at.page.keyboard.press("Enter")
+    await at.page.get_by_role("heading", name="Keep these recovery codes").wait_for()
+
+
 async def sign_out(at: Window) -> None:
     await at.page.get_by_role("button", name="Sign out here").click()
     await at.page.get_by_role("region", name="Sign in", exact=True).wait_for()
@@ -130,15 +138,28 @@ async def test_an_app_is_added_and_asked_for(chromium: Chromium, plan: Plan, the
 
 
 @themed
+async def test_the_code_is_asked_for_on_the_page_of_businesses_too(chromium: Chromium, plan: Plan, theme: str) -> None:
+    who = await eve(plan)
+    async with window(chromium, plan.urls["store"], theme=theme) as at:
+        await sign_in(at, who)
+        await add_app(at, who)
+    async with window(chromium, plan.urls["store"], theme=theme) as at:
+        await at.open("/trade")
+        await type_password(at, who)
+        step = at.page.get_by_role("region", name="One more step")
+        await step.get_by_label("Code").fill(who.code())
+        await check(at, "trade-step", theme)
+        await at.page.keyboard.press("Enter")
+        await at.page.get_by_text("You have not begun an application.").wait_for()
+        assert not at.wrongs
+
+
+@themed
 async def test_a_program_is_reached_by_a_page_without_scripts(chromium: Chromium, plan: Plan, theme: str) -> None:
     who = await eve(plan)
     async with window(chromium, plan.urls["store"], theme=theme) as at:
         await sign_in(at, who)
-        await at.page.get_by_role("button", name="Add an app…").click()
-        who.secret = (await at.page.locator("dialog .key").inner_text()).replace(" ", "")
-        await at.page.locator("dialog").get_by_label("Code").fill(who.code())
-        await at.page.keyboard.press("Enter")
-        await at.page.get_by_role("heading", name="Keep these recovery codes").wait_for()
+        await add_app(at, who)
     asked = {
         "client_id": await program(plan),
         "redirect_uri": "https://app.example.org/callback",

@@ -300,9 +300,8 @@ async def rewards(callers: Callers, owner: str) -> tuple[str, str]:
 OFFERED = {"voucherOffer": "voucherOffers/a"}
 
 
-async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
-    store: Store, callers: Callers, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def asked_twice(store: Store, callers: Callers) -> dict[str, tuple[str, dict[str, Any], dict[str, Any]]]:
+    """By method: where it is asked, unless that can be told from the route, what is asked first, and what then."""
     owner = callers.ada.user
     bought, about = await order(store, owner), await ticket(store, owner)
     fact = {"user": owner, "order": bought, "eventTime": "2026-07-06T12:00:00Z"}
@@ -314,7 +313,7 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
     back = {"points": "1", "policy": "WITHIN_BALANCE"}
     gift = {"points": "1", "campaign": "thank-you"}
     over = {"points": "1", "destination": f"{user()}/pointsAccount"}
-    asked: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    return {
         "BeginRegistration": ("", {"email": mail}, {"email": f"a{mail}"}),
         "BeginRecovery": ("", {"email": mail}, {"email": f"a{mail}"}),
         "CreateUser": (
@@ -369,6 +368,12 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
             {"paid": fact | {"amount": {"currencyCode": "USD", "units": "2"}}},
         ),
     }
+
+
+async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
+    store: Store, callers: Callers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = await asked_twice(store, callers)
     tries = []
     async with store.http() as http:
         # Who has ordered is brought by nobody any more: so the order is paid last.
@@ -377,7 +382,7 @@ async def test_a_reused_key_is_refused_on_every_route_that_takes_one(
             if "request_id" not in rule.method.input_type.fields_by_name or name in ONE_PAYLOAD:
                 continue
             path, first, second = asked.pop(name)
-            path = path or path_of(rule, owner)
+            path = path or path_of(rule, callers.ada.user)
             headers = callers.admitted(rule, path=path) | JSON | {"idempotency-key": str(uuid4())}
             done = await http.request(rule.verb, path, headers=headers, json=first)
             assert done.status_code == 200, f"{name}: {done.text}"

@@ -22,7 +22,8 @@ from nats.errors import Error as NatsError
 from tests.journeys.people import Answer, Browser, Missing, done, eventually, new_key
 from tests.journeys.platform import advance
 from tests.journeys.shop import paid, placed
-from tests.journeys.story import BONUS, PAID, STEPS, Story, moment
+from tests.journeys.steps import BONUS, PAID, STEPS
+from tests.journeys.story import Story, moment
 
 PATIENCE = 90.0  # seconds until all that was promised is kept, once nothing is killed any more
 PAUSE = 0.05

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class Mutation:
     """What is broken, and which process has to be started anew to have it."""
 
-    step: str  # the function of tests.journeys.story that must fail
+    step: str  # the function of tests.journeys.steps that must fail
     says: str
     file: str = ""
     old: str = ""

@@ -17,7 +17,8 @@ from deploy.local.throwaway import platform
 from tests.faults.diary import kept, pages, prepare
 from tests.journeys.people import eventually, gateway_client, mailbox_client
 from tests.journeys.platform import until_served
-from tests.journeys.story import STEPS, begin
+from tests.journeys.steps import STEPS
+from tests.journeys.story import begin
 
 BACK = 5.0  # seconds until a killed process serves again
 INSTANTS = 200

@@ -4,7 +4,7 @@ import pytest
 
 from deploy.local.state import CLONE
 from tests.faults.mutations import MUTATIONS, Mutation
-from tests.journeys.story import STEPS
+from tests.journeys.steps import STEPS
 
 
 def test_every_step_of_the_story_has_a_mutation() -> None:

@@ -22,7 +22,8 @@ from deploy.local.throwaway import folder
 from tests.faults.mutations import MUTATIONS, Mutation
 from tests.journeys.people import gateway_client, mailbox_client
 from tests.journeys.platform import database_of, until_served
-from tests.journeys.story import STEPS, begin
+from tests.journeys.steps import STEPS
+from tests.journeys.story import begin
 
 PATIENCE = 60.0
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".rapport", ".*_cache", "__pycache__", "output")

@@ -18,7 +18,8 @@ from deploy.local.throwaway import folder, silent
 from tests.faults.diary import kept
 from tests.journeys.people import gateway_client, mailbox_client
 from tests.journeys.platform import until_served
-from tests.journeys.story import STEPS, begin
+from tests.journeys.steps import STEPS
+from tests.journeys.story import begin
 from tests.platform.conftest import eventually, everybody, mentions
 
 GONE = 5.0  # seconds until nothing of it runs

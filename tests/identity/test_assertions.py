@@ -12,7 +12,7 @@ from joserfc.jws import JWSRegistry
 from rapport.identity.v1 import oauth_pb2 as pb
 from rapport.identity.v1.events_pb2 import ClientRevoked
 
-from services.identity.oauth.once import forget_spent
+from services.identity.once import forget_spent
 from tests.identity import keys
 from tests.identity.keys import ED25519, OTHER_P256, P256, RSA, asserted, assertion, registered
 from tests.identity.oauth import CALLBACK, Provider, Said

@@ -23,7 +23,7 @@ from chassis.service import whole
 from chassis.time import timestamp
 from services.identity.__main__ import service
 from services.identity.audit import chain_audit_entries
-from services.identity.models import AuditEntry, Base, Registration, SignOutNotice, SpentChallenge
+from services.identity.models import AuditEntry, Base, Registration, SignOutNotice, Spent
 from services.identity.settings import Settings
 from tests.identity.authenticator import Authenticator
 from tests.identity.factors import Owner
@@ -148,7 +148,7 @@ async def test_an_erased_user_is_nowhere(identity: Identity, order: Order) -> No
     assert after.erased
     assert list(after.remaining) == []
     async with identity.sessions() as session:
-        nobodys = {AuditEntry.__table__, SpentChallenge.__table__}  # the latter gone in minutes
+        nobodys = {AuditEntry.__table__, Spent.__table__}  # the latter gone in minutes
         for table in {*Base.metadata.sorted_tables, mail} - nobodys:
             assert await session.scalar(select(func.count()).select_from(table)) == 0, table.name
 

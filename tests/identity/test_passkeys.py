@@ -20,8 +20,9 @@ from sqlalchemy import delete, func, select
 from chassis.names import parse
 from chassis.time import moment
 from services.identity.ceremonies import LASTS, Ceremonies
-from services.identity.models import Credential, ExternalIdentity, SpentChallenge, User
-from services.identity.passkeys import MOST, forget_spent_challenges
+from services.identity.models import Credential, ExternalIdentity, Spent, User
+from services.identity.once import forget_spent
+from services.identity.passkeys import MOST
 from services.identity.refusals import PasskeyRefused
 from tests.identity.authenticator import PRESENT, SYNCABLE, SYNCED, VERIFIED, Authenticator
 from tests.identity.factors import Owner, owner
@@ -239,9 +240,9 @@ async def test_a_challenge_ends_in_five_minutes_and_what_was_spent_is_forgotten_
     ada.identity.clock.advance(LASTS)
     with refused("PASSKEY_REFUSED"):
         await use(ada, device.get(asked))
-    assert await forget_spent_challenges.work(ada.identity.sessions, ada.identity.clock()) == 1
+    assert await forget_spent.work(ada.identity.sessions, ada.identity.clock()) == 1
     async with ada.identity.sessions() as session:
-        assert await session.scalar(select(func.count()).select_from(SpentChallenge)) == 0
+        assert await session.scalar(select(func.count()).select_from(Spent)) == 0
 
 
 async def test_a_challenge_is_for_one_person_and_one_thing(ada: Owner) -> None:

@@ -12,7 +12,7 @@ from rapport.identity.v1.events_pb2 import ClientRevoked
 
 from chassis.client import as_person
 from chassis.tokens import AUDIENCE
-from services.identity.oauth.once import forget_spent
+from services.identity.once import forget_spent
 from tests.identity.oauth import CALLBACK, Provider, Said, as_web
 from tests.identity.people import OPERATOR
 from tests.tokens import ISSUER

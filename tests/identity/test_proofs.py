@@ -11,7 +11,7 @@ from rapport.identity.v1 import identity_pb2, proofs_pb2
 from rapport.identity.v1 import oauth_pb2 as pb
 from rapport.identity.v1.proofs_pb2_grpc import ProofServiceStub
 
-from services.identity.oauth.once import forget_spent
+from services.identity.once import forget_spent
 from tests.identity.keys import ED25519, OTHER_P256, P256, RSA, Key, proof, public
 from tests.identity.oauth import Provider, Said, as_web, reasons
 from tests.identity.people import GATEWAY, SUPPORT

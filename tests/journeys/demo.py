@@ -14,7 +14,8 @@ import structlog
 from deploy.local.plan import Plan
 from deploy.local.terminal import mark
 from tests.journeys.people import gateway_client, mailbox_client
-from tests.journeys.story import STEPS, begin
+from tests.journeys.steps import STEPS
+from tests.journeys.story import begin
 
 
 def main(plan: Plan, _: Mapping[str, Any], *, as_json: bool) -> int:

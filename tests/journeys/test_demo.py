@@ -7,7 +7,8 @@ import pytest
 from deploy.local.state import State
 from deploy.local.throwaway import folder
 from tests.journeys import demo
-from tests.journeys.story import STEPS, Story
+from tests.journeys.steps import STEPS
+from tests.journeys.story import Story
 from tests.platform.conftest import Terminal
 from tests.store import Store
 

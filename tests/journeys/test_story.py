@@ -8,7 +8,8 @@ from deploy.local.plan import Plan
 from deploy.local.throwaway import platform
 from tests.journeys.people import gateway_client, mailbox_client
 from tests.journeys.platform import asked
-from tests.journeys.story import STEPS, begin
+from tests.journeys.steps import STEPS
+from tests.journeys.story import begin
 
 
 async def tell(plan: Plan) -> None:

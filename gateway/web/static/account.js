@@ -1,14 +1,12 @@
 import { activity } from "./activity.js";
 import { get, patch, post, session } from "./api.js";
 import { card, field, form, h, problem } from "./dom.js";
-import { secondStep } from "./codes.js";
-import { socialForm } from "./elsewhere.js";
 import { factors } from "./factors.js";
 import { listen, stopListening } from "./facts.js";
 import { orders } from "./orders.js";
-import { arePossible, signIn as signInByPasskey } from "./passkeys.js";
 import { points } from "./points.js";
 import { address as mailAddress, apps, password, sessions } from "./security.js";
+import { signIn } from "./sign-in.js";
 import { ways } from "./social.js";
 import { tickets } from "./tickets.js";
 
@@ -37,23 +35,6 @@ function own({ user }) {
   return h("div", { class: "stack" },
     h("div", { class: "columns" }, h("div", { class: "stack" }, orders(user), tickets(user)), points(user)),
     h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user), ways(user)), h("div", { class: "stack" }, sessions(user), factors(user), apps(user), activity(user))));
-}
-
-function signIn(why) {
-  const place = card("Sign in", why && problem(why), form([
-    field("E-mail", { type: "email", name: "email", required: true, autocomplete: "username", maxlength: 254 }),
-    field("Password", { type: "password", name: "password", required: true, autocomplete: "current-password", maxlength: 128 }),
-  ], "Sign in", async ({ email, password }) => {
-    const missing = await session.signIn(email, password);
-    if (missing) swap(place, secondStep(missing, (ended) => swap(document.getElementById("second-step"), signIn(ended))));
-  }), arePossible() && form([], "Sign in with a passkey", signInByPasskey, { class: "quiet" }), socialForm(), h("p", { class: "hint" }, h("a", { href: "/forgot" }, "Forgot your password?")));
-  return place;
-}
-
-// One card in the place of another, with the focus in its first field.
-function swap(before, after) {
-  before.replaceWith(after);
-  after.querySelector("input").focus();
 }
 
 function register() {

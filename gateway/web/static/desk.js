@@ -1,7 +1,8 @@
 // A page that is somebody's own: who is not signed in does so here, and stays on it.
 import { session } from "./api.js";
-import { card, field, form, h, problem } from "./dom.js";
+import { card, h, problem } from "./dom.js";
 import { listen, stopListening } from "./facts.js";
+import { signIn } from "./sign-in.js";
 
 export class Desk extends HTMLElement {
   connectedCallback() {
@@ -16,13 +17,6 @@ export class Desk extends HTMLElement {
     this.replaceChildren(...(session.current ? this.own(session.current) : [h("div", { class: "cards" }, signIn(), newHere())]));
     if (session.current) listen();
   }
-}
-
-function signIn() {
-  return card("Sign in", form([
-    field("E-mail", { type: "email", name: "email", required: true, autocomplete: "username", maxlength: 254 }),
-    field("Password", { type: "password", name: "password", required: true, autocomplete: "current-password", maxlength: 128 }),
-  ], "Sign in", ({ email, password }) => session.signIn(email, password)), h("p", { class: "hint" }, h("a", { href: "/forgot" }, "Forgot your password?")));
 }
 
 function newHere() {

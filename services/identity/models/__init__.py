@@ -21,7 +21,6 @@ from services.identity.models.factors import (
     Guess,
     Passkey,
     RecoveryCode,
-    SpentChallenge,
     Totp,
 )
 from services.identity.models.oauth import Algorithm, Authorization, Client, Profile, SignOutNotice
@@ -84,7 +83,6 @@ __all__ = [
     "SocialDeletion",
     "SocialFlow",
     "Spent",
-    "SpentChallenge",
     "State",
     "SubjectAccess",
     "Totp",

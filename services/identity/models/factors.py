@@ -54,15 +54,6 @@ class Passkey(Base):
         return f"users/{self.user_id}/factors/{self.id}"
 
 
-class SpentChallenge(Base):
-    """A random number that a passkey has signed: it signs it once. Those that nobody signed are not kept."""
-
-    __tablename__ = "spent_challenge"
-
-    digest: Mapped[bytes] = impersonal("the hash of a random number of ours", primary_key=True)
-    expire_time: Mapped[datetime] = mapped_column(index=True)
-
-
 class RecoveryCode(Base):
     """A code on paper that was not used yet."""
 

@@ -14,7 +14,7 @@ class Spent(Base):
 
     __tablename__ = "spent"
 
-    digest: Mapped[bytes] = impersonal("a hash of a program's random number", primary_key=True)
+    digest: Mapped[bytes] = impersonal("a hash of a random number", primary_key=True)
     expire_time: Mapped[datetime] = mapped_column(index=True)
 
 

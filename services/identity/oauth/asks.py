@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from services.identity import outside
 from services.identity.models import Client, Profile
 from services.identity.oauth import wanted
 from services.identity.oauth.claims import SCOPE_OF
@@ -94,7 +94,7 @@ def is_same(asked: str, known: str) -> bool:
     if asked == known:
         return True
     there = urlsplit(known)
-    if there.scheme != "http" or not is_loopback(there.hostname or ""):
+    if there.scheme != "http" or not outside.is_loopback(there.hostname or ""):
         return False
     try:
         here = urlsplit(asked)
@@ -108,13 +108,6 @@ def is_same(asked: str, known: str) -> bool:
         there.query,
     )
     return same and bare and "@" not in here.netloc and "#" not in asked and "?" not in asked
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 # What is asked --------------------------------------------------------------------------------------------------------

@@ -2,10 +2,8 @@
 by the client, with the session, by time, or when somebody shows a secret that was used before.
 """
 
-import hashlib
 import hmac
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.database import Sessions
 from chassis.jobs import job
 from chassis.time import timestamp
+from services.identity import base64url
 from services.identity.facts import state
 from services.identity.models import Authorization, Client, Profile, Session, State, User
 from services.identity.oauth.asks import Ask
@@ -133,8 +132,8 @@ def answers(challenge: str, verifier: str) -> bool:
     """Whether the verifier is the challenge's (RFC 7636, 4.6); with the one goes the other (RFC 9700, 4.8)."""
     if not challenge or not verifier:
         return challenge == verifier
-    made = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-    return VERIFIER.fullmatch(verifier) is not None and hmac.compare_digest(made, challenge)
+    is_one = VERIFIER.fullmatch(verifier) is not None
+    return is_one and hmac.compare_digest(base64url.digest_of(verifier), challenge)
 
 
 async def refresh(

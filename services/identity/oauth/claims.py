@@ -1,11 +1,11 @@
 """What a client is told of a person: what its scopes let it know, and no more (OpenID Connect Core, 5.4)."""
 
 import hashlib
-from base64 import urlsafe_b64encode
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
+from services.identity import base64url
 from services.identity.models import Authorization, PostalAddress, User
 
 # What each scope lets a client know (OpenID Connect Core, 5.4). We hold no phone number, so there is no scope for one.
@@ -38,7 +38,7 @@ def id_token(
 
 def half_hash(token: str) -> str:
     """What ties an access token to an ID token that is signed with SHA-256 (OpenID Connect Core, 3.1.3.6)."""
-    return urlsafe_b64encode(hashlib.sha256(token.encode()).digest()[:16]).decode().rstrip("=")
+    return base64url.encode(hashlib.sha256(token.encode()).digest()[:16])
 
 
 def userinfo(user: User, found: Authorization) -> dict[str, Any]:

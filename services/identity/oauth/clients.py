@@ -14,10 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.access import STORE
 from chassis.etags import check_etag
 from chassis.refusal import Violation
-from services.identity import opaque, outside
+from services.identity import once, opaque, outside
 from services.identity.models import Authorization, Client, Profile
-from services.identity.oauth import assertions, authorizations, keys, once, programs
-from services.identity.oauth.asks import is_loopback
+from services.identity.oauth import assertions, authorizations, keys, programs
 from services.identity.oauth.programs import Reason
 from services.identity.oauth.protocol import ProtocolError
 from services.identity.refusals import ClientNotFound, ClientUnsafe
@@ -119,9 +118,8 @@ def unsafe(uri: str) -> str:
     if parts.scheme == "https" and host:
         return ""
     if parts.scheme == "http":
-        return (
-            "" if is_loopback(host) else "This takes https, or http on a loopback address: http://127.0.0.1/callback."
-        )
+        safe = outside.is_loopback(host)
+        return "" if safe else "This takes https, or http on a loopback address: http://127.0.0.1/callback."
     # RFC 8252, 7.1: a scheme of one's own is a domain name turned round.
     return "" if "." in parts.scheme and not parts.netloc else "This takes https, or a scheme like org.example.app."
 

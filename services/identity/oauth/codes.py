@@ -3,11 +3,11 @@ this is, and a proof that we made it; so nothing has to be kept, and the same on
 """
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from uuid import UUID
 
 from chassis.settings import SettingsError
+from services.identity import base64url
 
 NEEDED = "RAPPORT_OAUTH_KEY_FILE has to hold keys of 32 bytes or more in hex, a line each."
 CODE = 0  # the generation of a code; refresh tokens are counted from one
@@ -36,12 +36,12 @@ class Codes:
 
     def make(self, authorization: UUID, generation: int) -> str:
         said = authorization.bytes + generation.to_bytes(4)
-        return urlsafe_b64encode(said + proof_of(said, self.keys[0])).decode().rstrip("=")
+        return base64url.encode(said + proof_of(said, self.keys[0]))
 
     def read(self, shown: str) -> Shown | None:
         """None where it is none of ours."""
         try:
-            raw = urlsafe_b64decode(shown + "=" * (-len(shown) % 4)) if len(shown) <= LONGEST else b""
+            raw = base64url.decode(shown) if len(shown) <= LONGEST else b""
         except ValueError:
             return None
         said, proof = raw[:20], raw[20:]

@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import Sessions
 from chassis.jobs import job
-from services.identity import opaque
+from services.identity import once, opaque
 from services.identity.models import Authorization, Client, DeviceCode, Session
-from services.identity.oauth import authorizations, once
+from services.identity.oauth import authorizations
 from services.identity.oauth.asks import Ask
 from services.identity.oauth.protocol import ProtocolError
 

@@ -4,7 +4,6 @@ P-256 with ES256, RSA with PS256, Ed25519 with itself (FAPI 2.0, 5.4): each key 
 header says (RFC 8725, 3.1).
 """
 
-from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -12,6 +11,8 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
+
+from services.identity import base64url
 
 Key: TypeAlias = ECKey | RSAKey | OKPKey
 # EdDSA is what Ed25519 was called before RFC 9864, and is by most libraries.
@@ -68,7 +69,7 @@ def read(said: Mapping[str, Any]) -> Key:
 
 def bits_of(number: Any) -> int:
     try:
-        return int.from_bytes(urlsafe_b64decode(number + "=" * (-len(number) % 4))).bit_length()
+        return int.from_bytes(base64url.decode(number)).bit_length()
     except ValueError:
         return 0
 

@@ -12,11 +12,11 @@ from uuid import uuid4
 from rapport.identity.v1.events_pb2 import ClientRevoked
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.outbox import publish
 from chassis.time import timestamp
 from chassis.tokens import LIFE
+from services.identity import once
+from services.identity.facts import state
 from services.identity.models import Client, Profile
-from services.identity.oauth import once
 from services.identity.oauth.protocol import ProtocolError
 from services.identity.tokens import Signer
 
@@ -72,16 +72,18 @@ async def give_up(session: AsyncSession, client: Client, said: Claims, *, now: d
         return
     until = datetime.fromtimestamp(said["exp"], now.tzinfo)
     if await once.spend(session, "token", str(said["jti"]), until=until):
-        await state(session, client, f"{client.name}/tokens/{said['jti']}", Reason.ASKED_FOR, now)
+        await revoke(session, client, f"{client.name}/tokens/{said['jti']}", Reason.ASKED_FOR, now)
 
 
 async def end(session: AsyncSession, client: Client, reason: "Reason.ValueType", *, now: datetime) -> None:
     """End every token that the client got for itself so far."""
     if client.profile is Profile.SERVICE:
-        await state(session, client, client.credential, reason, now)
+        await revoke(session, client, client.credential, reason, now)
     client.credential_id = uuid4()
 
 
-async def state(session: AsyncSession, client: Client, revoked: str, reason: "Reason.ValueType", now: datetime) -> None:
+async def revoke(
+    session: AsyncSession, client: Client, revoked: str, reason: "Reason.ValueType", now: datetime
+) -> None:
     fact = ClientRevoked(client=client.name, revoked=revoked, reason=reason, event_time=timestamp(now))
-    await publish(session, fact)
+    await state(session, fact)

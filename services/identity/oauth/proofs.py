@@ -2,9 +2,7 @@
 no use to who only has the token.
 """
 
-import hashlib
 import hmac
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +11,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.identity.oauth import keys, once
+from services.identity import base64url, once
+from services.identity.oauth import keys
 from services.identity.oauth.assertions import LONGEST_JTI, Unproven, moment_of
 
 TYPE = "dpop+jwt"
@@ -41,7 +40,8 @@ def read(proof: str, *, method: str, url: str, now: datetime, access_token: str 
     except keys.Unfit as unfit:
         raise Unproven(f"The proof is none: {unfit}") from None
     check(claims, method, url, now)
-    if access_token and not hmac.compare_digest(str(claims.get("ath", "")).encode(), hash_of(access_token).encode()):
+    said_hash, hashed = str(claims.get("ath", "")), base64url.digest_of(access_token)
+    if access_token and not hmac.compare_digest(said_hash.encode(), hashed.encode()):
         raise Unproven("The ath of the proof is not the hash of the access token.")
     return Proof(key.thumbprint(), claims["jti"])
 
@@ -98,7 +98,3 @@ async def prove(
 def thumbprint_of(said: Mapping[str, Any] | None) -> str:
     """Of the key that a token of ours is bound to; "" where it is bound to none."""
     return str(said["cnf"]["jkt"]) if said is not None and "cnf" in said else ""
-
-
-def hash_of(token: str) -> str:
-    return urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).decode().rstrip("=")

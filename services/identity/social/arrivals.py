@@ -104,7 +104,7 @@ async def link(
     known = await links.find(session, person.issuer, person.sub)
     if known is not None and known.user_id == user.id:
         return known
-    found, _ = await links.link(session, user, person, is_proven=proven, now=now)
+    found = await links.link(session, user, person, is_proven=proven, now=now)
     title = person.provider.title
     await notices.linked(session, to=user.email, person=user.id, title=title, public_url=public_url)
     return found

@@ -5,10 +5,8 @@ browser keeps. So whoever reads the database, or sees the state go by, has neith
 """
 
 import hmac
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -17,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import Sessions
 from chassis.jobs import job
-from services.identity import opaque
+from services.identity import base64url, opaque
 from services.identity.models import SocialFlow
 from services.identity.refusals import SocialStateInvalid
 from services.identity.social.providers import OIDC, Provider
@@ -43,7 +41,7 @@ class Way:
 
     def made(self, use: str) -> str:
         made = hmac.digest(self.browser_secret.encode(), f"{use}\0{self.state}".encode(), "sha256")
-        return text_of(made)
+        return base64url.encode(made)
 
 
 async def begin(session: AsyncSession, provider: Provider, *, user: UUID | None, now: datetime) -> Way:
@@ -84,16 +82,12 @@ def address(provider: Provider, way: Way, redirect_uri: str) -> str:
         "response_type": "code",
         "scope": " ".join(provider.scopes),
         "state": way.state,
-        "code_challenge": text_of(sha256(way.verifier.encode()).digest()),
+        "code_challenge": base64url.digest_of(way.verifier),
         "code_challenge_method": "S256",
     }
     if provider.kind == OIDC:
         said["nonce"] = way.nonce
     return f"{provider.authorization_endpoint}?{urlencode(said)}"
-
-
-def text_of(content: bytes) -> str:
-    return urlsafe_b64encode(content).decode().rstrip("=")
 
 
 @job(every=timedelta(minutes=10))

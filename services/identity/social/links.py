@@ -33,8 +33,8 @@ async def find(session: AsyncSession, issuer: str, sub: str) -> ExternalIdentity
 
 async def link(
     session: AsyncSession, user: User, person: Person, *, is_proven: bool, now: datetime
-) -> tuple[ExternalIdentity, bool]:
-    """Let a user, who is held, sign in with an account elsewhere; whether that is news. Refuse what is another's."""
+) -> ExternalIdentity:
+    """Let a user, who is held, sign in with an account elsewhere. Refuse what is another's."""
     many = select(func.count()).where(ExternalIdentity.user_id == user.id)
     if (await session.scalar(many) or 0) >= MOST:
         raise QuotaExceeded("That many accounts cannot be linked.", quota="linked accounts")
@@ -56,7 +56,7 @@ async def link(
     if is_new:
         fact = ExternalIdentityLinked(user=user.name, external_identity=found.name, event_time=timestamp(now))
         await state(session, fact)
-    return found, is_new
+    return found
 
 
 async def of(

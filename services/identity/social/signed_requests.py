@@ -5,9 +5,7 @@ A deletion ends the link. Where that is the only way into the account, the whole
 there has no other way to ask for it here. A status is told by a code that names nobody.
 """
 
-import binascii
 import hmac
-from base64 import urlsafe_b64decode
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import Sessions
 from chassis.jobs import job
-from services.identity import deletions, opaque, sessions, users, ways_in
+from services.identity import base64url, deletions, opaque, sessions, users, ways_in
 from services.identity.models import ExternalIdentity, SocialClaim, SocialDeletion, State, User
 from services.identity.oauth import authorizations
 from services.identity.refusals import SignedRequestInvalid, SocialProviderUnknown
@@ -52,8 +50,8 @@ def read(provider: Provider, text: str, *, now: datetime) -> str:
 
 def decoded(text: str) -> bytes:
     try:
-        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError):
+        return base64url.decode(text)
+    except ValueError:
         raise invalid() from None
 
 

@@ -94,13 +94,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("credential_id", name=op.f("passkey_credential_id_key")),
     )
     op.create_index("passkey_of_user", "passkey", ["user_id", "create_time", "id"], unique=False)
-    op.create_table(
-        "spent_challenge",
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("expire_time", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("digest", name=op.f("spent_challenge_pkey")),
-    )
-    op.create_index(op.f("spent_challenge_expire_time_idx"), "spent_challenge", ["expire_time"], unique=False)
     guard("passkey", "user_id", credential_id=None, public_key=None, title=None)
     guard("totp", "user_id", sealed=None)
     guard("recovery_code", "user_id", code_hash=None)
