@@ -1,19 +1,15 @@
 """What sign-in and tokens cost: over HTTP, through the gateway, with PostgreSQL flushing to the disk at every commit.
-Client, gateway, service and database share the machine; both sides of a ratio are measured in one round.
-
-As a program it is the service that is called: python -m tests.bench.identity DATABASE_URL MEMORY_KIB PASSES.
-"""
+Client, gateway, service and database share the machine; both sides of a ratio are measured in one round."""
 
 import asyncio
 import http.client
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,14 +24,9 @@ from rapport.identity.v1 import identity_pb2 as pb
 from rapport.identity.v1 import oauth_pb2
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 
-from chassis import log
-from chassis.database import connect
-from chassis.service import serving, spare_collections
 from chassis.time import system_clock
-from services.identity.__main__ import service
 from services.identity.blocklists import Mounted
 from services.identity.passwords import Passwords
-from services.identity.settings import Settings
 from tests import engines, world
 from tests.bench import calls, edge, token_check
 from tests.bench.figures import ROUNDS, Figure, ratio
@@ -43,47 +34,20 @@ from tests.bench.loyalty import SAFE, analyse, driven
 from tests.identity.conftest import new_key
 from tests.identity.oauth import Provider
 from tests.identity.people import GATEWAY, OPERATOR, PASSWORD, Identity
+from tests.identity.process import CHEAP, keys_file, served
 
 SECONDS = 4.0
 PEOPLE = 64
 SIGNING_IN = 8  # callers
 STORM, CALM = 16, 4  # callers of the storm, and of those who refresh meanwhile
 PACE = 0.05  # seconds between two refreshes of one caller
-CHEAP = (64, 1)  # a password that costs next to nothing, so that what grows with the table is seen
 OWASP = (19_456, 2)
 JSON = {"content-type": "application/json", "x-rapport-client": "bench"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 Ask = Callable[[http.client.HTTPConnection, int], None]
 
 
-# The service ----------------------------------------------------------------------------------------------------------
-
-
-async def serve(url: str, memory_kib: int, passes: int) -> None:
-    """The service alone, until it is told no more; NATS is away."""
-    with tempfile.TemporaryDirectory() as folder, open("/dev/null", "wb") as nowhere:  # noqa: ASYNC230 - at the start
-        told = world.settings(
-            Settings, Path(folder), name="identity", database=url, public_url="https://store.example.org",
-            password_memory_kib=memory_kib, password_passes=passes, **world.identity_keys(new_key()),
-        )  # fmt: skip
-        log.configure("identity", "bench", stream=nowhere)
-        spare_collections()
-        _, sessions = connect(url, name="identity")
-        async with serving(service(told, sessions, system_clock), told) as served:
-            print(served.port, flush=True)
-            await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-
-
-@contextmanager
-def served(url: str, price: tuple[int, int]) -> Iterator[int]:
-    """The port of the service in a process of its own."""
-    command = [sys.executable, "-m", "tests.bench.identity", url, *map(str, price)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-        process.stdin.close()
-        process.wait(20)
+# People and clients ---------------------------------------------------------------------------------------------------
 
 
 async def people(port: int) -> list[str]:
@@ -253,7 +217,7 @@ def http_figures(postgres: str) -> list[Figure]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.callback(nothing.end)
-        backend = stack.enter_context(served(url, OWASP))
+        backend = stack.enter_context(served(url, keys_file(folder, new_key()), OWASP))
         _, port = stack.enter_context(edge.gateway(backend, folder, proof=world.token_of("gateway")))
         (other := folder / "other").mkdir()
         _, bare = stack.enter_context(edge.gateway(nothing.port, other, proof=world.token_of("gateway")))
@@ -326,7 +290,9 @@ def scale_figures(postgres: str, *, many: int = 1_000_000, few: int = 1_000) -> 
     urls = {count: asyncio.run(world.database_of(postgres, "identity")) for count in (few, many)}
     crowds = {count: asyncio.run(seeded(url, count)) for count, url in urls.items()}
     samples: dict[int, list[float]] = {few: [], many: []}
-    with served(urls[few], CHEAP) as small, served(urls[many], CHEAP) as large:
+    with ExitStack() as stack:
+        keys = keys_file(Path(stack.enter_context(tempfile.TemporaryDirectory())), new_key())
+        small, large = (stack.enter_context(served(urls[count], keys, CHEAP)) for count in (few, many))
         for _ in range(ROUNDS):
             for count, port in ((few, small), (many, large)):
                 samples[count].append(uvloop.run(sign_in_rate(port, crowds[count])))
@@ -344,6 +310,3 @@ def measured() -> list[Figure]:
 
 
 PARTS: dict[str, Callable[[str], list[Figure]]] = {"HTTP": http_figures, "many people": scale_figures}
-
-if __name__ == "__main__":
-    uvloop.run(serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
