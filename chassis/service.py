@@ -195,7 +195,8 @@ async def serving(service: Service, settings: ServiceSettings) -> AsyncIterator[
 
 async def whole(service: Service, settings: ServiceSettings) -> Service:
     """The service, and what the chassis does for every one."""
-    mailing = [mail.sender(settings), mail.forget_failed_mail] if settings.smtp_url else []
+    mail.seal_with(service.sessions, settings.mail_key)
+    mailing = [mail.seal_mail_in_clear, mail.sender(settings), mail.forget_failed_mail] if settings.smtp_url else []
     tidying = [forget_old_requests, forget_old_notes, forget_old_events]
     service = replace(service, jobs=[*service.jobs, *mailing, *tidying])
     if not service.holder:

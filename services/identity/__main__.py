@@ -24,6 +24,7 @@ from rapport.identity.v1.subjects_pb2_grpc import add_SubjectServiceServicer_to_
 
 from chassis.database import Sessions
 from chassis.pages import Pages
+from chassis.sealing import Sealer
 from chassis.service import Service, main
 from chassis.time import Clock
 from services.identity import deletions, models
@@ -55,7 +56,6 @@ from services.identity.rpc.oauth import OAuth
 from services.identity.rpc.proofs import Proofs
 from services.identity.rpc.social import Social
 from services.identity.rpc.subjects import Subjects
-from services.identity.sealing import Sealer
 from services.identity.sessions import forget_sessions
 from services.identity.settings import Settings
 from services.identity.social import providers
@@ -83,7 +83,10 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
     signer = Signer(settings.signing_key.value, settings.id_token_key.value, issuer=settings.issuer)
     codes = Codes(settings.oauth_key.value)
     marks, public_url = Marks(codes.keys[0]), settings.public_url.rstrip("/")
-    sealer, asks = Sealer(settings.factor_key.value), Ceremonies(settings.factor_key.value, public_url)
+    sealer, asks = (
+        Sealer(settings.factor_key.value, "RAPPORT_FACTOR_KEY_FILE"),
+        Ceremonies(settings.factor_key.value, public_url),
+    )
     identity = Identity(sessions, clock, pages, passwords, signer, marks, public_url)
     factors = Factors(sessions, clock, pages, passwords, sealer, asks, public_url)
     known = providers.read(settings.social_providers.value)
