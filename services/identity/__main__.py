@@ -1,5 +1,7 @@
 """The identity service's process."""
 
+from datetime import timedelta
+
 from rapport.identity.v1 import (
     audit_pb2,
     businesses_pb2,
@@ -87,7 +89,8 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
         Sealer(settings.factor_key.value, "RAPPORT_FACTOR_KEY_FILE"),
         Ceremonies(settings.factor_key.value, public_url),
     )
-    identity = Identity(sessions, clock, pages, passwords, signer, marks, public_url)
+    cooling_off = timedelta(days=settings.deletion_cooling_off_days)
+    identity = Identity(sessions, clock, pages, passwords, signer, marks, public_url, cooling_off)
     factors = Factors(sessions, clock, pages, passwords, sealer, asks, public_url)
     known = providers.read(settings.social_providers.value)
     social = Social(sessions, clock, pages, passwords, marks, Asking(Wire()), known, public_url)
@@ -140,6 +143,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             forget_unfinished_documents,
             forget_invitations,
             forget_subject_links,
+            deletions.purge_users,
         ],
         sessions=sessions,
         metadata=models.Base.metadata,

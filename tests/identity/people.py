@@ -75,7 +75,8 @@ class Identity:
         return await self.stub.GetUser(pb.GetUserRequest(name=name), metadata=SUPPORT)
 
     async def delete(self, user: pb.User, etag: str = "") -> pb.User:
-        asked = pb.DeleteUserRequest(name=user.name, etag=etag)
+        """Have a user erased at once."""
+        asked = pb.DeleteUserRequest(name=user.name, etag=etag, skip_cooling_off=True)
         return await self.stub.DeleteUser(asked, metadata=self.as_(user))
 
     def as_(self, user: pb.User | str, *roles: str) -> Metadata:

@@ -37,12 +37,16 @@ class User(_message.Message):
         ACTIVE: User._State.ValueType  # 1
         DELETING: User._State.ValueType  # 2
         """Being erased: signed out everywhere, and no way back."""
+        PENDING_DELETION: User._State.ValueType  # 4
+        """To be erased at `purge_time`, unless UndeleteUser is called. Until then the user can do what they always could."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper): ...
     STATE_UNSPECIFIED: User.State.ValueType  # 0
     ACTIVE: User.State.ValueType  # 1
     DELETING: User.State.ValueType  # 2
     """Being erased: signed out everywhere, and no way back."""
+    PENDING_DELETION: User.State.ValueType  # 4
+    """To be erased at `purge_time`, unless UndeleteUser is called. Until then the user can do what they always could."""
 
     NAME_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
@@ -57,6 +61,7 @@ class User(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ERASURE_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    PURGE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     email: _builtins.str
     display_name: _builtins.str
@@ -77,6 +82,10 @@ class User(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def purge_time(self) -> _timestamp_pb2.Timestamp:
+        """While PENDING_DELETION: when the erasure starts."""
+
     def __init__(
         self,
         *,
@@ -93,10 +102,11 @@ class User(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         erasure: _builtins.str = ...,
         etag: _builtins.str = ...,
+        purge_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "business", b"business", "create_time", b"create_time", "shipping_address", b"shipping_address", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "business", b"business", "create_time", b"create_time", "purge_time", b"purge_time", "shipping_address", b"shipping_address", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "business", b"business", "create_time", b"create_time", "display_name", b"display_name", "email", b"email", "erasure", b"erasure", "etag", b"etag", "has_photo", b"has_photo", "name", b"name", "roles", b"roles", "shipping_address", b"shipping_address", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "business", b"business", "create_time", b"create_time", "display_name", b"display_name", "email", b"email", "erasure", b"erasure", "etag", b"etag", "has_photo", b"has_photo", "name", b"name", "purge_time", b"purge_time", "roles", b"roles", "shipping_address", b"shipping_address", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -625,6 +635,36 @@ class DeleteUserRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    SKIP_COOLING_OFF_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    etag: _builtins.str
+    skip_cooling_off: _builtins.bool
+    """Erase at once. Nothing brings the user back."""
+    validate_only: _builtins.bool
+    """Only say what would become of the user (AIP-163)."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        skip_cooling_off: _builtins.bool = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "skip_cooling_off", b"skip_cooling_off", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteUserRequest: _TypeAlias = DeleteUserRequest  # noqa: Y015
+
+@_typing.final
+class UndeleteUserRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     etag: _builtins.str
     def __init__(
@@ -639,7 +679,7 @@ class DeleteUserRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DeleteUserRequest: _TypeAlias = DeleteUserRequest  # noqa: Y015
+Global___UndeleteUserRequest: _TypeAlias = UndeleteUserRequest  # noqa: Y015
 
 @_typing.final
 class SetUserRolesRequest(_message.Message):
