@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
@@ -148,9 +148,15 @@ async def send(
     )
 
 
-def sender(settings: ServiceSettings) -> Job:
+class Heard(Protocol):
+    """Is told, in the transaction that settles a mail, whether its address was `refused` for good."""
+
+    async def __call__(self, session: AsyncSession, person: UUID, to: str, *, refused: bool, now: datetime) -> None: ...
+
+
+def sender(settings: ServiceSettings, heard: Heard | None = None) -> Job:
     """The job that hands mail over to the server in `settings`."""
-    return Job("send_mail", timedelta(seconds=1), partial(hand_over, Server.of(settings)))
+    return Job("send_mail", timedelta(seconds=1), partial(hand_over, Server.of(settings), heard=heard))
 
 
 @job(every=timedelta(hours=1))
@@ -215,14 +221,14 @@ class Server:
         )
 
 
-async def hand_over(server: Server, sessions: Sessions, now: datetime) -> int:
+async def hand_over(server: Server, sessions: Sessions, now: datetime, *, heard: Heard | None = None) -> int:
     """Hand over a batch of what waits. That the server is not there is the fault of no mail, and raised."""
     if not await is_anything_due(sessions, now):
         return 0
     done, until = 0, time.monotonic() + BATCH_SECONDS
     async with server.connection() as smtp:
         while done < BATCH and time.monotonic() < until and smtp.is_connected:
-            if not await hand_over_one(server, smtp, sessions, now):
+            if not await hand_over_one(server, smtp, sessions, now, heard):
                 break
             done += 1
     return done
@@ -237,7 +243,9 @@ def due(now: datetime) -> Any:
     return select(mail).where(mail.c.state == SEALED, mail.c.next_time <= now)
 
 
-async def hand_over_one(server: Server, smtp: SMTP, sessions: Sessions, now: datetime) -> bool:
+async def hand_over_one(
+    server: Server, smtp: SMTP, sessions: Sessions, now: datetime, heard: Heard | None = None
+) -> bool:
     async with sessions.begin() as session:
         next_one = due(now).order_by(mail.c.next_time).limit(1).with_for_update(skip_locked=True)
         row = (await session.execute(next_one)).one_or_none()
@@ -256,9 +264,13 @@ async def hand_over_one(server: Server, smtp: SMTP, sessions: Sessions, now: dat
             log.warning("mail_not_handed_over", mail=row.id, code=code_of(error), error=type(error).__name__)
             if not code_of(error):
                 smtp.close()  # who knows where in the conversation we are
+            if heard and is_no_mailbox(error):
+                await heard(session, row.person_id, row.recipient, refused=True, now=now)
         else:
             await session.execute(delete(mail).where(this))
             result = "sent"
+            if heard:
+                await heard(session, row.person_id, row.recipient, refused=False, now=now)
     MAILS.labels(row.template, result).inc()
     return True
 
@@ -268,6 +280,13 @@ def after_failure(row: Row[Any], error: Exception, now: datetime) -> dict[str, A
     if not passes or isinstance(error, SMTPNotSupported) or attempts > len(RETRIES):
         return {"state": FAILED, "attempts": attempts}
     return {"state": SEALED, "attempts": attempts, "next_time": now + RETRIES[attempts - 1]}
+
+
+def is_no_mailbox(error: Exception) -> bool:
+    """Whether the server refused the recipient for good, and not us: 5.7 is what its policy minds (RFC 3463)."""
+    return isinstance(error, SMTPRecipientsRefused) and all(
+        one.code >= FOR_GOOD and not one.message.startswith("5.7.") for one in error.recipients
+    )
 
 
 def code_of(error: Exception) -> int:

@@ -29,7 +29,7 @@ from chassis.pages import Pages
 from chassis.sealing import Sealer
 from chassis.service import Service, main
 from chassis.time import Clock
-from services.identity import deletions, models
+from services.identity import contacts, deletions, models
 from services.identity.attempts import Marks, forget_attempts
 from services.identity.audit import chain_audit_entries, forget_audit_entries
 from services.identity.blocklists import Mounted
@@ -144,12 +144,14 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             forget_invitations,
             forget_subject_links,
             deletions.purge_users,
+            contacts.doubting(timedelta(days=settings.contact_check_days)),
         ],
         sessions=sessions,
         metadata=models.Base.metadata,
         clock=clock,
         keys=identity.keys,
         before_erasure=deletions.finish,
+        mail_heard=contacts.hear,
     )
 
 

@@ -32,6 +32,8 @@ class Settings(ServiceSettings):
     hashing_waiting: int = 32
     # Days in which who deleted their account can take it back; 0 erases at once. The GDPR gives us a month in all.
     deletion_cooling_off_days: int = 7
+    # Days after which people are asked whether their address, name and postal addresses are still right.
+    contact_check_days: int = 365
     # Where people have accounts that they may come by: Google, Facebook ... (docs/add-a-provider.md). None by default.
     social_providers: Secret = UNSET
 

@@ -9,6 +9,7 @@ import { points } from "./points.js";
 import { address as mailAddress, apps, password, sessions } from "./security.js";
 import { signIn } from "./sign-in.js";
 import { ways } from "./social.js";
+import { stillRight } from "./still-right.js";
 import { tickets } from "./tickets.js";
 
 // Everything a person sees of their own account, or the two forms that lead to one.
@@ -35,6 +36,7 @@ class AccountArea extends HTMLElement {
 function own({ user }) {
   return h("div", { class: "stack" },
     leaving(user),
+    stillRight(user),
     h("div", { class: "columns" }, h("div", { class: "stack" }, orders(user), tickets(user)), points(user)),
     h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user), ways(user)), h("div", { class: "stack" }, sessions(user), factors(user), apps(user), activity(user))));
 }
@@ -51,6 +53,7 @@ function register() {
 
 function profile(user) {
   const place = card("Profile");
+  place.id = "profile";
   get(`/v1/${user}`).then((me) => place.append(profileForm(me))).catch((error) => place.append(problem(error)));
   return place;
 }

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from chassis.personal_data import impersonal, personal, subject
@@ -20,6 +20,13 @@ class State(StrEnum):
 
     ACTIVE = "ACTIVE"
     DELETING = "DELETING"
+
+
+class ContactDoubt(StrEnum):
+    """As rapport.identity.v1.User.ContactConfirmation, where there is something to confirm."""
+
+    OLD = "OLD"
+    BOUNCED = "BOUNCED"
 
 
 class BusinessKind(StrEnum):
@@ -39,6 +46,7 @@ class User(Base):
         CheckConstraint("roles <@ ARRAY['agent', 'privacy_officer', 'admin']", "roles"),
         CheckConstraint("(erasure_id IS NOT NULL) = (state = 'DELETING')", "receipt_while_deleting"),
         Index("user_by_time", "create_time", "id"),
+        Index("user_contact_by_age", "contact_confirm_time", postgresql_where=text("contact_doubt IS NULL")),
         Index("user_to_purge", "purge_time", postgresql_where=text("purge_time IS NOT NULL")),
     )
 
@@ -49,6 +57,8 @@ class User(Base):
     roles: Mapped[list[str]] = impersonal("agent, privacy_officer or admin")
     erasure_id: Mapped[UUID | None]
     purge_time: Mapped[datetime | None]  # when the erasure starts that the owner asked for, while it can be taken back
+    contact_confirm_time: Mapped[datetime] = mapped_column(server_default=func.now())
+    contact_doubt: Mapped[ContactDoubt | None] = mapped_column(one_of(ContactDoubt))
     version: Mapped[int] = mapped_column(default=1)  # of everything the contract's User shows
     create_time: Mapped[datetime]
     update_time: Mapped[datetime]

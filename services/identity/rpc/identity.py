@@ -25,6 +25,7 @@ from chassis.time import Clock, timestamp
 from services.identity import (
     addresses,
     attempts,
+    contacts,
     credentials,
     deletions,
     devices,
@@ -193,6 +194,11 @@ class Identity(IdentityServiceServicer):
         async with self.sessions.begin() as session:
             return user_message(await deletions.undelete(session, who, etag=request.etag, now=self.clock()))
 
+    async def ConfirmContactData(self, request: pb.ConfirmContactDataRequest, context: Context) -> pb.User:
+        who = parse("users/{user}", request.name)
+        async with self.sessions.begin() as session:
+            return user_message(await contacts.confirm(session, who, etag=request.etag, now=self.clock()))
+
     async def SetUserRoles(self, request: pb.SetUserRolesRequest, context: Context) -> pb.User:
         who = parse("users/{user}", request.name)
         async with self.sessions.begin() as session:
@@ -325,6 +331,8 @@ def user_message(user: User) -> pb.User:
         update_time=timestamp(user.update_time),
         erasure=f"erasures/{user.erasure_id}" if user.erasure_id else "",
         etag=etag_of(user.version, user.id),
+        contact_confirmation=pb.User.ContactConfirmation.Value(user.contact_doubt or "CONFIRMED"),
+        contact_confirm_time=timestamp(user.contact_confirm_time),
         purge_time=timestamp(user.purge_time) if user.is_pending_deletion and user.purge_time else None,
     )
 

@@ -48,6 +48,27 @@ class User(_message.Message):
     PENDING_DELETION: User.State.ValueType  # 4
     """To be erased at `purge_time`, unless UndeleteUser is called. Until then the user can do what they always could."""
 
+    class _ContactConfirmation:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ContactConfirmationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[User._ContactConfirmation.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CONTACT_CONFIRMATION_UNSPECIFIED: User._ContactConfirmation.ValueType  # 0
+        CONFIRMED: User._ContactConfirmation.ValueType  # 1
+        OLD: User._ContactConfirmation.ValueType  # 2
+        """Nobody has changed or confirmed it for a year, or as long as the store says."""
+        BOUNCED: User._ContactConfirmation.ValueType  # 3
+        """Mail to the address came back: there is no such mailbox."""
+
+    class ContactConfirmation(_ContactConfirmation, metaclass=_ContactConfirmationEnumTypeWrapper): ...
+    CONTACT_CONFIRMATION_UNSPECIFIED: User.ContactConfirmation.ValueType  # 0
+    CONFIRMED: User.ContactConfirmation.ValueType  # 1
+    OLD: User.ContactConfirmation.ValueType  # 2
+    """Nobody has changed or confirmed it for a year, or as long as the store says."""
+    BOUNCED: User.ContactConfirmation.ValueType  # 3
+    """Mail to the address came back: there is no such mailbox."""
+
     NAME_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
@@ -62,6 +83,8 @@ class User(_message.Message):
     ERASURE_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     PURGE_TIME_FIELD_NUMBER: _builtins.int
+    CONTACT_CONFIRMATION_FIELD_NUMBER: _builtins.int
+    CONTACT_CONFIRM_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     email: _builtins.str
     display_name: _builtins.str
@@ -70,6 +93,8 @@ class User(_message.Message):
     erasure: _builtins.str
     """While DELETING: the receipt of the erasure under way, `erasures/{erasure}`."""
     etag: _builtins.str
+    contact_confirmation: Global___User.ContactConfirmation.ValueType
+    """Whether the owner is to be asked if the address, the name and the postal addresses are still right."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -85,6 +110,10 @@ class User(_message.Message):
     @_builtins.property
     def purge_time(self) -> _timestamp_pb2.Timestamp:
         """While PENDING_DELETION: when the erasure starts."""
+
+    @_builtins.property
+    def contact_confirm_time(self) -> _timestamp_pb2.Timestamp:
+        """When the owner last changed or confirmed any of it."""
 
     def __init__(
         self,
@@ -103,10 +132,12 @@ class User(_message.Message):
         erasure: _builtins.str = ...,
         etag: _builtins.str = ...,
         purge_time: _timestamp_pb2.Timestamp | None = ...,
+        contact_confirmation: Global___User.ContactConfirmation.ValueType = ...,
+        contact_confirm_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "business", b"business", "create_time", b"create_time", "purge_time", b"purge_time", "shipping_address", b"shipping_address", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "business", b"business", "contact_confirm_time", b"contact_confirm_time", "create_time", b"create_time", "purge_time", b"purge_time", "shipping_address", b"shipping_address", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "business", b"business", "create_time", b"create_time", "display_name", b"display_name", "email", b"email", "erasure", b"erasure", "etag", b"etag", "has_photo", b"has_photo", "name", b"name", "purge_time", b"purge_time", "roles", b"roles", "shipping_address", b"shipping_address", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "business", b"business", "contact_confirm_time", b"contact_confirm_time", "contact_confirmation", b"contact_confirmation", "create_time", b"create_time", "display_name", b"display_name", "email", b"email", "erasure", b"erasure", "etag", b"etag", "has_photo", b"has_photo", "name", b"name", "purge_time", b"purge_time", "roles", b"roles", "shipping_address", b"shipping_address", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -680,6 +711,29 @@ class UndeleteUserRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UndeleteUserRequest: _TypeAlias = UndeleteUserRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmContactDataRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    etag: _builtins.str
+    """Of the user that was shown."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmContactDataRequest: _TypeAlias = ConfirmContactDataRequest  # noqa: Y015
 
 @_typing.final
 class SetUserRolesRequest(_message.Message):

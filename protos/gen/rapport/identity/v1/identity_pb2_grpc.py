@@ -101,6 +101,11 @@ class IdentityServiceStub:
                 request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.UndeleteUserRequest.SerializeToString,
                 response_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.User.FromString,
                 _registered_method=True)
+        self.ConfirmContactData = channel.unary_unary(
+                '/rapport.identity.v1.IdentityService/ConfirmContactData',
+                request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ConfirmContactDataRequest.SerializeToString,
+                response_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.User.FromString,
+                _registered_method=True)
         self.SetUserRoles = channel.unary_unary(
                 '/rapport.identity.v1.IdentityService/SetUserRoles',
                 request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.SetUserRolesRequest.SerializeToString,
@@ -247,6 +252,14 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ConfirmContactData(self, request, context):
+        """Says that the address, the name and the postal addresses held are still right. Refuses with USER_NOT_FOUND,
+        USER_DELETING, ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetUserRoles(self, request, context):
         """Sets the roles of a user. Refuses with USER_NOT_FOUND.
         """
@@ -372,6 +385,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
             'UndeleteUser': grpc.unary_unary_rpc_method_handler(
                     servicer.UndeleteUser,
                     request_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.UndeleteUserRequest.FromString,
+                    response_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.User.SerializeToString,
+            ),
+            'ConfirmContactData': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmContactData,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ConfirmContactDataRequest.FromString,
                     response_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.User.SerializeToString,
             ),
             'SetUserRoles': grpc.unary_unary_rpc_method_handler(
@@ -765,6 +783,33 @@ class IdentityService:
             target,
             '/rapport.identity.v1.IdentityService/UndeleteUser',
             rapport_dot_identity_dot_v1_dot_identity__pb2.UndeleteUserRequest.SerializeToString,
+            rapport_dot_identity_dot_v1_dot_identity__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmContactData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.IdentityService/ConfirmContactData',
+            rapport_dot_identity_dot_v1_dot_identity__pb2.ConfirmContactDataRequest.SerializeToString,
             rapport_dot_identity_dot_v1_dot_identity__pb2.User.FromString,
             options,
             channel_credentials,

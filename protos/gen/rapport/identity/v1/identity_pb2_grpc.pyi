@@ -59,6 +59,10 @@ class IdentityServiceStub:
     """Keeps a user whose deletion is scheduled. One who is not to be deleted stays as they are. Refuses with USER_NOT_FOUND,
     ETAG_MISMATCH, and USER_DELETING once the erasure has started.
     """
+    ConfirmContactData: _aio.UnaryUnaryMultiCallable[_identity_pb2.ConfirmContactDataRequest, _identity_pb2.User]
+    """Says that the address, the name and the postal addresses held are still right. Refuses with USER_NOT_FOUND,
+    USER_DELETING, ETAG_MISMATCH.
+    """
     SetUserRoles: _aio.UnaryUnaryMultiCallable[_identity_pb2.SetUserRolesRequest, _identity_pb2.User]
     """Sets the roles of a user. Refuses with USER_NOT_FOUND."""
     SetUserPhoto: _aio.UnaryUnaryMultiCallable[_identity_pb2.SetUserPhotoRequest, _identity_pb2.User]
@@ -201,6 +205,16 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_identity_pb2.User]:
         """Keeps a user whose deletion is scheduled. One who is not to be deleted stays as they are. Refuses with USER_NOT_FOUND,
         ETAG_MISMATCH, and USER_DELETING once the erasure has started.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmContactData(
+        self,
+        request: _identity_pb2.ConfirmContactDataRequest,
+        context: _aio.ServicerContext[_identity_pb2.ConfirmContactDataRequest, _abc.Awaitable[_identity_pb2.User]],
+    ) -> _abc.Awaitable[_identity_pb2.User]:
+        """Says that the address, the name and the postal addresses held are still right. Refuses with USER_NOT_FOUND,
+        USER_DELETING, ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod
