@@ -12,6 +12,7 @@ from aiosmtplib import SMTPException
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Connection, delete, select, text
+from structlog.testing import capture_logs
 
 from chassis import mail
 from chassis.database import Sessions
@@ -198,16 +199,17 @@ async def test_nobody_reads_in_the_database_what_a_mail_says(sessions: Sessions,
 
 
 async def test_a_mail_whose_key_is_gone_has_failed_and_stops_no_other(
-    sessions: Sessions, server: Server, provider: Provider, capsys: pytest.CaptureFixture[str]
+    sessions: Sessions, server: Server, provider: Provider
 ) -> None:
     await post(sessions, to="ada@example.org", template="orphan")
     seal_with(sessions, OTHER_KEY)
     await post(sessions, to="ravi@example.org")
-    await settle([mailing(server)], sessions, later)
+    with capture_logs() as logs:
+        await settle([mailing(server)], sessions, later)
     assert provider.recipients == ["ravi@example.org"]
     assert await rows(sessions) == [("FAILED", 1)]
     assert counted("orphan", "failed") == 1
-    assert "mail_key_missing" in capsys.readouterr().out
+    assert [one["log_level"] for one in logs if one["event"] == "mail_key_missing"] == ["error"]
 
 
 async def test_an_older_key_still_opens(sessions: Sessions, server: Server, provider: Provider) -> None:

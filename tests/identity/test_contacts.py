@@ -53,7 +53,8 @@ async def confirm(identity: Identity, user: pb.User, etag: str = "") -> pb.User:
 
 
 async def years_go_by(identity: Identity, by: timedelta = YEAR) -> int:
-    return await doubting(YEAR).work(identity.sessions, identity.clock.advance(by))
+    """Do what is due then. The clock stands still: the service's own job is not to be the first."""
+    return await doubting(YEAR).work(identity.sessions, identity.clock() + by)
 
 
 async def test_who_has_just_told_us_is_not_asked(identity: Identity) -> None:
@@ -70,7 +71,7 @@ async def test_after_a_year_the_owner_is_asked_and_what_they_confirm_is_good_for
     assert asked.contact_confirmation == pb.User.OLD
     assert asked.etag != ada.etag  # who kept a copy learns that it is another now
     assert [list(one.paths) for one in await identity.stated(UserUpdated)] == [["contact_confirmation"]]
-    assert await years_go_by(identity, timedelta()) == 0
+    assert await years_go_by(identity) == 0
 
     confirmed = await confirm(identity, ada, asked.etag)
 
