@@ -5,6 +5,8 @@ import { hear } from "./facts.js";
 
 const LOOK_AGAIN = 1000;
 const LOOKS = 120;
+const LATER = "Delete my account";
+const FOR_GOOD = "Delete for good";
 
 export function goodbye(user) {
   return card("Delete your account",
@@ -34,7 +36,7 @@ export function leaving(user) {
 
 function going(me, show) {
   const panel = card("Your account will be deleted",
-    h("p", {}, "It goes on ", h("strong", {}, when(me.purgeTime)), ", and everything in it. Until then nothing is lost."),
+    h("p", {}, "On ", h("strong", {}, when(me.purgeTime)), " it is erased, with everything in it. Until then nothing is lost."),
     form([], "Keep my account", async () => {
       const kept = await post(`/v1/${me.name}:undelete`);
       document.dispatchEvent(new CustomEvent("user", { detail: { before: me.etag, after: kept } }));
@@ -51,8 +53,15 @@ async function confirmDeletion(user) {
   const keep = closer("Keep my account");
   keep.autofocus = true; // what may not be undone is not under the first key pressed
   const waits = told.state === "PENDING_DELETION";
-  const box = h("input", { type: "checkbox", name: "atOnce", onchange: () => { submit.textContent = box.checked ? FOR_GOOD : LATER; } });
-  const asked = form([waits && h("label", { class: "check" }, box, "At once: there is no way back")], waits ? LATER : FOR_GOOD, async ({ atOnce }) => {
+  const day = h("p", {});
+  const box = h("input", { type: "checkbox", name: "atOnce", onchange: () => say() });
+  const say = () => {
+    const isWait = waits && !box.checked;
+    submit.textContent = isWait ? LATER : FOR_GOOD;
+    day.replaceChildren(...(isWait ? ["Everything is erased on ", h("strong", {}, when(told.purgeTime)), ". Until then you can sign in and keep it; we mail you how."]
+      : ["Everything is erased now. Nothing brings it back."]));
+  };
+  const asked = form([waits && h("label", { class: "check" }, box, "At once: there is no way back")], FOR_GOOD, async ({ atOnce }) => {
     const gone = await recently(() => remove(`/v1/${user}${atOnce ? "?skipCoolingOff=true" : ""}`));
     if (!gone) return;
     if (gone.state === "PENDING_DELETION") showDay(dialogue, gone.purgeTime);
@@ -60,19 +69,16 @@ async function confirmDeletion(user) {
     session.become(null);
   }, { class: "danger", beside: keep });
   const submit = asked.querySelector("button");
+  say();
   const dialogue = dialog("Delete your account?",
     h("p", {}, "Your profile, orders, tickets and points go. You are signed out everywhere now, and apps lose their access."),
-    waits && h("p", {}, "Everything goes on ", h("strong", {}, when(told.purgeTime)), ". Until then you can sign in and keep it; we mail you how."),
-    asked);
+    day, asked);
 }
-
-const LATER = "Delete my account";
-const FOR_GOOD = "Delete for good";
 
 function showDay(box, purgeTime) {
   const [title] = box.children;
   title.textContent = "Your account will be deleted";
-  box.replaceChildren(title, h("p", {}, "It goes on ", h("strong", {}, when(purgeTime)), ". To keep it, sign in before then. We mailed you how."),
+  box.replaceChildren(title, h("p", {}, "It is erased on ", h("strong", {}, when(purgeTime)), ". To keep it, sign in before then. We mailed you how."),
     h("div", { class: "actions" }, closer("Done")));
   title.tabIndex = -1; // the button that had the focus is gone
   title.focus();
