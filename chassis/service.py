@@ -82,6 +82,7 @@ class Service:
     metadata: MetaData  # the service's own tables; the chassis has its own
     clock: Clock
     holder: bool = True  # answers for the people it holds: HolderService, and erasure when it is ordered
+    mail_heard: mail.Heard | None = None  # what to make of what the mail server said of an address
     before_erasure: Before | None = None  # what only this service can do, in the transaction of the erasure
     keys: Keys | None = None  # the public keys of tokens, where there is no need to ask identity for them
 
@@ -195,7 +196,12 @@ async def serving(service: Service, settings: ServiceSettings) -> AsyncIterator[
 
 async def whole(service: Service, settings: ServiceSettings) -> Service:
     """The service, and what the chassis does for every one."""
-    mailing = [mail.sender(settings), mail.forget_failed_mail] if settings.smtp_url else []
+    mail.seal_with(service.sessions, settings.mail_key)
+    mailing = (
+        [mail.seal_mail_in_clear, mail.sender(settings, service.mail_heard), mail.forget_failed_mail]
+        if settings.smtp_url
+        else []
+    )
     tidying = [forget_old_requests, forget_old_notes, forget_old_events]
     service = replace(service, jobs=[*service.jobs, *mailing, *tidying])
     if not service.holder:

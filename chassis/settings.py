@@ -64,6 +64,8 @@ class ServiceSettings:
     drain_seconds: float = 5.0  # between saying "not serving" and closing: as long as the network takes to believe it
     smtp_url: str = ""  # smtp://host:port, or smtps://user@host:port
     smtp_password: Secret = UNSET
+    # Keys that seal mail while it waits, the same in all replicas: hex, 32 bytes, a line each, the first in use.
+    mail_key: Secret
     mail_from: str = ""  # the address mail comes from
     retention: str = ""  # the store's retention schedule; without it, the one in deploy/store
     test_clock: str = ""  # the platform's clock file, locally and in tests; without it the system's time

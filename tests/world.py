@@ -71,6 +71,7 @@ def settings(cls: type[S], folder: Path, *, name: str, database: str, **others: 
         "service_token": Secret(token_of(name)),
         "peers": peers,
         "page_key": Secret("a page key for tests"),
+        "mail_key": Secret("3a" * 32),
         "issuer": tokens.ISSUER,
         "drain_seconds": 0.0,
     }

@@ -30,6 +30,7 @@ def for_service(plan: Plan, service: str, instance: str) -> dict[str, str]:
         "RAPPORT_PEERS": str(peers(state)),
         "RAPPORT_SMTP_URL": f"smtp://127.0.0.1:{plan.ports['smtp']}",
         "RAPPORT_MAIL_FROM": MAIL_FROM,
+        "RAPPORT_MAIL_KEY_FILE": str(state.secret(f"mail-key-{service}", hex_key)),
     }
     match service:
         case "identity":

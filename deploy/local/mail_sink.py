@@ -1,4 +1,5 @@
-"""Stands in for the mail provider: takes everything by SMTP, delivers nothing, and shows it on a page.
+"""Stands in for the mail provider: takes everything by SMTP but what is for an address that it was told to refuse,
+delivers nothing, and shows it on a page.
 
 It is a third party to the platform, and so hears of an erased person as any other: by the event, as a consumer of its
 own.
@@ -10,6 +11,7 @@ import html
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nats
 import uvicorn
@@ -27,6 +29,7 @@ from deploy.local.mailbox import LINK, Mailbox
 
 LARGEST = 1 << 20
 PAGE = 100
+MOST_REFUSED = 100
 PATIENCE = 2.0  # seconds a question stands: a server that came back has forgotten it
 STREAM, CONSUMER = "RAPPORT_IDENTITY_V1", "mail"
 DELETED = "rapport.identity.v1.user.deleted.>"
@@ -46,8 +49,15 @@ class Settings:
 class Delivery:
     """What aiosmtpd asks of us."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
-        self.mailbox = mailbox
+    def __init__(self, mailbox: Mailbox, refused: set[str]) -> None:
+        self.mailbox, self.refused = mailbox, refused
+
+    async def handle_RCPT(self, *said: Any) -> str:  # noqa: N802
+        _, _, envelope, address, _ = said
+        if address.lower() in self.refused:
+            return "550 5.1.1 No such mailbox"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
         content = envelope.content
@@ -55,7 +65,7 @@ class Delivery:
         return "250 OK"
 
 
-def application(mailbox: Mailbox) -> Starlette:
+def application(mailbox: Mailbox, refused: set[str]) -> Starlette:
     def page(request: Request) -> Response:
         to = request.query_params.get("to", "")
         messages = [one.described() for one, _ in zip(mailbox.messages(to), range(PAGE), strict=False)]
@@ -77,6 +87,15 @@ def application(mailbox: Mailbox) -> Starlette:
     def forget(request: Request) -> Response:
         return JSONResponse({"forgotten": mailbox.forget(str(request.path_params["person"]))})
 
+    async def refuse(request: Request) -> Response:
+        """From now on these addresses, and no others, are no mailboxes."""
+        addresses = (await request.json())["addresses"]
+        if len(addresses) > MOST_REFUSED:
+            return PlainTextResponse(f"No more than {MOST_REFUSED}.\n", 400)
+        refused.clear()
+        refused.update(str(one).lower() for one in addresses)
+        return JSONResponse({"refused": len(refused)})
+
     def healthy(request: Request) -> Response:  # noqa: ARG001
         return PlainTextResponse("ok\n")
 
@@ -86,6 +105,7 @@ def application(mailbox: Mailbox) -> Starlette:
             Route("/messages", listed),
             Route("/messages/{id:int}", one),
             Route("/people/{person:uuid}", forget, methods=["DELETE"]),
+            Route("/refusals", refuse, methods=["PUT"]),
             Route("/healthz", healthy),
         ]
     )
@@ -130,10 +150,10 @@ async def ignored(error: Exception) -> None:
 
 
 @contextlib.asynccontextmanager
-async def smtp(listen: str, mailbox: Mailbox) -> AsyncIterator[None]:
+async def smtp(listen: str, mailbox: Mailbox, refused: set[str]) -> AsyncIterator[None]:
     host, _, port = listen.rpartition(":")
     loop = asyncio.get_running_loop()
-    delivery = Delivery(mailbox)
+    delivery = Delivery(mailbox, refused)
     server = await loop.create_server(
         lambda: SMTP(delivery, data_size_limit=LARGEST, hostname="localhost", loop=loop), host, int(port)
     )
@@ -144,11 +164,11 @@ async def smtp(listen: str, mailbox: Mailbox) -> AsyncIterator[None]:
 
 
 async def main(settings: Settings) -> None:
-    mailbox = Mailbox(settings.mailbox)
+    mailbox, refused = Mailbox(settings.mailbox), set[str]()
     host, _, port = settings.listen.rpartition(":")
     # No access log: its lines would hold the addresses that are looked for.
-    config = uvicorn.Config(application(mailbox), host, int(port), log_level="warning", access_log=False)
-    async with smtp(settings.smtp_listen, mailbox):
+    config = uvicorn.Config(application(mailbox, refused), host, int(port), log_level="warning", access_log=False)
+    async with smtp(settings.smtp_listen, mailbox, refused):
         forgetting = asyncio.create_task(forget_the_deleted(settings, mailbox))
         await uvicorn.Server(config).serve()
         forgetting.cancel()

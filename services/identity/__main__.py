@@ -1,5 +1,7 @@
 """The identity service's process."""
 
+from datetime import timedelta
+
 from rapport.identity.v1 import (
     audit_pb2,
     businesses_pb2,
@@ -24,9 +26,10 @@ from rapport.identity.v1.subjects_pb2_grpc import add_SubjectServiceServicer_to_
 
 from chassis.database import Sessions
 from chassis.pages import Pages
+from chassis.sealing import Sealer
 from chassis.service import Service, main
 from chassis.time import Clock
-from services.identity import deletions, models
+from services.identity import contacts, deletions, models
 from services.identity.attempts import Marks, forget_attempts
 from services.identity.audit import chain_audit_entries, forget_audit_entries
 from services.identity.blocklists import Mounted
@@ -55,7 +58,6 @@ from services.identity.rpc.oauth import OAuth
 from services.identity.rpc.proofs import Proofs
 from services.identity.rpc.social import Social
 from services.identity.rpc.subjects import Subjects
-from services.identity.sealing import Sealer
 from services.identity.sessions import forget_sessions
 from services.identity.settings import Settings
 from services.identity.social import providers
@@ -83,8 +85,12 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
     signer = Signer(settings.signing_key.value, settings.id_token_key.value, issuer=settings.issuer)
     codes = Codes(settings.oauth_key.value)
     marks, public_url = Marks(codes.keys[0]), settings.public_url.rstrip("/")
-    sealer, asks = Sealer(settings.factor_key.value), Ceremonies(settings.factor_key.value, public_url)
-    identity = Identity(sessions, clock, pages, passwords, signer, marks, public_url)
+    sealer, asks = (
+        Sealer(settings.factor_key.value, "RAPPORT_FACTOR_KEY_FILE"),
+        Ceremonies(settings.factor_key.value, public_url),
+    )
+    cooling_off = timedelta(days=settings.deletion_cooling_off_days)
+    identity = Identity(sessions, clock, pages, passwords, signer, marks, public_url, cooling_off)
     factors = Factors(sessions, clock, pages, passwords, sealer, asks, public_url)
     known = providers.read(settings.social_providers.value)
     social = Social(sessions, clock, pages, passwords, marks, Asking(Wire()), known, public_url)
@@ -137,12 +143,15 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             forget_unfinished_documents,
             forget_invitations,
             forget_subject_links,
+            deletions.purge_users,
+            contacts.doubting(timedelta(days=settings.contact_check_days)),
         ],
         sessions=sessions,
         metadata=models.Base.metadata,
         clock=clock,
         keys=identity.keys,
         before_erasure=deletions.finish,
+        mail_heard=contacts.hear,
     )
 
 

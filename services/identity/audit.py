@@ -15,6 +15,7 @@ from uuid import UUID
 import orjson
 import structlog
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -88,6 +89,8 @@ def details_of(fact: Message, owner: str) -> dict[str, str]:
     for field, value in fact.ListFields():
         if field.enum_type is not None:
             said[field.name] = field.enum_type.values_by_number[value].name
+        elif field.name != "event_time" and isinstance(value, Timestamp):
+            said[field.name] = moment(value).isoformat()
         elif field.name != "event_time" and value != owner:
             values = [value] if isinstance(value, str) else value
             said[field.name] = ", ".join(one.removeprefix(f"{owner}/") for one in values)

@@ -67,6 +67,7 @@ async def confirm(session: AsyncSession, token: str, *, now: datetime) -> "Confi
     if await session.scalar(select(User.id).where(User.email == change.email)) is not None:
         raise EmailTaken("That address already belongs to a user.")
     before, user.email = user.email, change.email
+    users.note_contact(user, ["email"], now)
     await users.state_update(session, user, ["email"], now)
     await registrations.forget(session, user.email)
     await links.doubt(session, user.id)

@@ -14,11 +14,11 @@ from rapport.identity.v1 import events_pb2 as events
 from rapport.identity.v1.events_pb2 import CredentialAdded, CredentialRemoved
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.sealing import Sealer
 from chassis.time import timestamp
 from services.identity import known_devices, mails, passkeys, recovery_codes, totp, users
 from services.identity.facts import state
 from services.identity.models import Passkey, Totp, User
-from services.identity.sealing import Sealer
 
 CODE, RECOVERY_CODE = "CODE", "RECOVERY_CODE"  # as rapport.identity.v1.SecondFactor.Way
 WAYS = ("otp", "mfa")  # what a session that proved one says of it (RFC 8176)

@@ -1,5 +1,6 @@
 """What identity writes to people."""
 
+from datetime import datetime
 from html import escape
 from uuid import UUID
 
@@ -35,12 +36,20 @@ async def registration_link(
     )
 
 
-async def already_registered(session: AsyncSession, *, to: str, person: UUID, state: State, public_url: str) -> None:
+async def already_registered(
+    session: AsyncSession, *, to: str, person: UUID, state: State, purge_time: datetime | None, public_url: str
+) -> None:
     """What the owner of an account gets instead of a link."""
     if state is State.DELETING:
         paragraphs = [
             "Somebody, probably you, asked to create an account with this address.",
             "Your earlier account is still being deleted. When that is done, you can register again.",
+        ]
+    elif purge_time is not None:
+        paragraphs = [
+            "Somebody, probably you, asked to create an account with this address. You already have one.",
+            f"It is to be deleted on {day(purge_time)}. To keep it, sign in here and choose: Keep my account.",
+            f"{public_url}/#account",
         ]
     else:
         paragraphs = [
@@ -257,6 +266,34 @@ async def subject_access(session: AsyncSession, *, to: str, person: UUID, link: 
     await send(session, to, person, template="subject_access", subject=subject, paragraphs=paragraphs)
 
 
+async def deletion_scheduled(
+    session: AsyncSession, *, to: str, person: UUID, purge_time: datetime, public_url: str
+) -> None:
+    """What the owner of an account gets to know while it can be kept, in case it was somebody else."""
+    when = f"{day(purge_time)}, at {purge_time:%H:%M} UTC"
+    await send(
+        session,
+        to,
+        person,
+        template="deletion_scheduled",
+        subject=f"Your account will be deleted on {day(purge_time)}",
+        paragraphs=[
+            f"As you asked, your account and what we hold about you will be deleted on {when}.",
+            "Until then nothing is lost. You are signed out everywhere.",
+            "To keep it, sign in here before then and choose: Keep my account.",
+            f"{public_url}/#account",
+            "If it was not you, do that at once, and choose another password:",
+            f"{public_url}/forgot",
+        ],
+    )
+
+
+async def deletion_undone(session: AsyncSession, *, to: str, person: UUID) -> None:
+    """Likewise."""
+    text = "Your account is not deleted any more: you chose to keep it. Apps that you let in have to ask you again."
+    await send(session, to, person, template="deletion_undone", subject="Your account stays", paragraphs=[text])
+
+
 async def deletion_begun(session: AsyncSession, *, to: str, person: UUID, erasure: str) -> None:
     """The last that the owner of an account hears of us, with the name of the receipt."""
     await send(
@@ -271,6 +308,10 @@ async def deletion_begun(session: AsyncSession, *, to: str, person: UUID, erasur
             "This is the last mail you get from us. Thank you for having been here.",
         ],
     )
+
+
+def day(time: datetime) -> str:
+    return f"{time:%B} {time.day}, {time.year}"
 
 
 async def send(

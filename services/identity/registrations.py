@@ -24,7 +24,9 @@ async def begin(session: AsyncSession, *, email: str, public_url: str, now: date
     """Mail a link to the address, or that it has an account already; nothing when it had enough mail lately."""
     address = addresses.exact(email)
     await addresses.take_turns(session, address)
-    known = (await session.execute(select(User.id, User.state).where(User.email == address))).one_or_none()
+    known = (
+        await session.execute(select(User.id, User.state, User.purge_time).where(User.email == address))
+    ).one_or_none()
     query = select(Registration.user_id, Registration.create_time).where(Registration.email == address)
     lately = (await session.execute(query.order_by(Registration.create_time.desc()).limit(MAILS_AN_HOUR))).all()
     if len(lately) == MAILS_AN_HOUR and lately[-1].create_time > now - timedelta(hours=1):
@@ -39,7 +41,9 @@ async def begin(session: AsyncSession, *, email: str, public_url: str, now: date
     if known is None:
         await mails.registration_link(session, to=address, person=person, token=token, public_url=public_url, why=why)
     else:
-        await mails.already_registered(session, to=address, person=person, state=known.state, public_url=public_url)
+        await mails.already_registered(
+            session, to=address, person=person, state=known.state, purge_time=known.purge_time, public_url=public_url
+        )
 
 
 async def waiting(session: AsyncSession, token: str, *, now: datetime) -> Registration:

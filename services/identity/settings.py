@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chassis.settings import UNSET, Secret, ServiceSettings
+from chassis.settings import UNSET, Secret, ServiceSettings, SettingsError
 from services.identity.social import providers
 
 
@@ -30,8 +30,14 @@ class Settings(ServiceSettings):
     # Passwords hashed at once, each with the memory above, and how many more may wait for their turn.
     hashing_at_once: int = 2
     hashing_waiting: int = 32
+    # Days in which who deleted their account can take it back; 0 erases at once. The GDPR gives us a month in all.
+    deletion_cooling_off_days: int = 7
+    # Days after which people are asked whether their address, name and postal addresses are still right.
+    contact_check_days: int = 365
     # Where people have accounts that they may come by: Google, Facebook ... (docs/add-a-provider.md). None by default.
     social_providers: Secret = UNSET
 
     def __post_init__(self) -> None:
+        if not 0 <= self.deletion_cooling_off_days <= 21:
+            raise SettingsError("RAPPORT_DELETION_COOLING_OFF_DAYS must be from 0 to 21: an erasure takes time, too.")
         providers.read(self.social_providers.value)  # so that what is wrong is told before anything starts

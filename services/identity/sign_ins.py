@@ -14,12 +14,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.sealing import Sealer
 from services.identity import challenges, factors, guesses, known_devices, passkeys, sessions, users
 from services.identity.ceremonies import Ceremonies
 from services.identity.factors import Proof
 from services.identity.models import Challenge, Credential, Device, Session
 from services.identity.refusals import FactorNeeded
-from services.identity.sealing import Sealer
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import Sessions
 from chassis.jobs import job
+from chassis.sealing import Sealer
 from services.identity import users
 from services.identity.models import Totp
 from services.identity.refusals import CodeWrong, FactorExists, FactorNotFound
-from services.identity.sealing import Sealer
 
 STEP = 30  # seconds
 WINDOW = 1  # steps to either side, for clocks that are not together

@@ -15,13 +15,23 @@ from chassis.etags import check_etag
 from chassis.time import timestamp
 from services.identity import addresses, sessions
 from services.identity.facts import state
-from services.identity.models import BillingAddress, Business, Credential, Photo, ShippingAddress, State, User
+from services.identity.models import (
+    BillingAddress,
+    Business,
+    ContactDoubt,
+    Credential,
+    Photo,
+    ShippingAddress,
+    State,
+    User,
+)
 from services.identity.refusals import EmailTaken, PhotoNotFound, UserDeleting, UserNotFound
 
 # What the owner can change, by its name in the contract: a text, or the columns of a part, None to be rid of it.
 Profile: TypeAlias = Mapping[str, Any]
 PARTS = {"billing_address": BillingAddress, "shipping_address": ShippingAddress, "business": Business}
 FIELDS = ("display_name", *PARTS)
+CONTACT = {"email", "display_name", "billing_address", "shipping_address"}
 
 
 async def create(
@@ -38,6 +48,7 @@ async def create(
         version=1,
         create_time=now,
         update_time=now,
+        contact_confirm_time=now,
     )
     # A conflict that raises would be written, address and all, into PostgreSQL's log.
     if await session.scalar(made.on_conflict_do_nothing().returning(User.id)) is None:
@@ -90,6 +101,7 @@ async def update(session: AsyncSession, id: UUID, *, profile: Profile, etag: str
     user = await hold_active(session, id)
     check_etag(etag, user.version, user.id)
     if paths := [field for field, value in profile.items() if change(user, field, value)]:
+        note_contact(user, paths, now)
         await state_update(session, user, paths, now)
     return user
 
@@ -135,6 +147,15 @@ def change(user: User, field: str, value: Any) -> bool:
     for column, new in value.items():
         setattr(before, column, new)
     return bool(said != value)
+
+
+def note_contact(user: User, paths: Iterable[str], now: datetime) -> None:
+    """Who corrects how they are reached has looked at it. That mail comes back is mended by another address alone."""
+    if CONTACT.isdisjoint(paths):
+        return
+    user.contact_confirm_time = now
+    if "email" in paths or user.contact_doubt is ContactDoubt.OLD:
+        user.contact_doubt = None
 
 
 async def state_update(session: AsyncSession, user: User, paths: Sequence[str], now: datetime) -> None:

@@ -82,6 +82,7 @@ async def chassis(key: str) -> AsyncIterator[int]:
             service_token=Secret(""),
             peers=peers,
             page_key=Secret("a page key for tests"),
+            mail_key=Secret("3a" * 32),
             drain_seconds=0,
         )
         telemetry.started("bench", "bench")

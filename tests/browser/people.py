@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from deploy.local.plan import Plan
-from tests.journeys.people import Browser, Mailbox, eventually, gateway_client, mailbox_client
+from tests.journeys.people import Browser, Mailbox, done, eventually, gateway_client, mailbox_client
 from tests.journeys.shop import Shop, paid, placed
 
 LONG = "Donaudampfschifffahrtsgesellschaftskapitänsmützenbestellungsrückfrage"
@@ -73,6 +73,27 @@ async def answer(plan: Plan, ticket: str, text: str, password: str) -> None:
         agent = Browser(store)
         await agent.sign_in("ravi@example.org", password)
         await agent.post(f"/v1/{ticket}/messages", {"body": text}, key=str(uuid4()))
+
+
+async def make_leaver(plan: Plan) -> Customer:
+    """One whose mail comes back, and who asked for their account to be deleted."""
+    email, secret = f"mia-{uuid4().hex[:8]}@example.org", "four unusual words here"
+    operator = {"x_rapport_service": plan.state.secret("token-operator").read_text()}
+    home = {"recipient": "Mia Lind", "lines": ["12 Lantern Lane"], "postalCode": "02139", "city": "Cambridge"}
+    made = {"email": email, "displayName": "Mia", "shippingAddress": home | {"regionCode": "US"}}
+    async with gateway_client(plan) as store, mailbox_client(plan) as provider:
+        leaver = Browser(store)
+        done(await Browser(store).call("POST", "/v1/users", {"user": made, "password": secret}, **operator))
+        await leaver.sign_in(email, secret)
+        (await provider.put("/refusals", json={"addresses": [email]})).raise_for_status()
+        await leaver.post("/v1/recoveries:begin", {"email": email})
+
+        async def comes_back() -> bool:
+            return bool((await leaver.get(f"/v1/{leaver.user}"))["contactConfirmation"] == "BOUNCED")
+
+        await eventually(comes_back, "word that the mail comes back")
+        done(await leaver.call("DELETE", f"/v1/{leaver.user}"))
+    return Customer(email, secret, leaver.user)
 
 
 async def token_for(plan: Plan, email: str, path: str) -> str:

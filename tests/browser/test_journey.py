@@ -128,9 +128,13 @@ async def take_copy(at: Window, ticket: str) -> None:
 async def be_erased(at: Window) -> None:
     await at.tab_to("Delete my account…")
     await at.page.keyboard.press("Enter")
+    await at.page.get_by_role("dialog").wait_for()
     assert await at.focused() == "Keep my account", "one key too many would delete it"
     await at.page.keyboard.press("Shift+Tab")
-    assert await at.focused() == "Delete for good"
+    assert await at.focused() == "Delete my account"
+    await at.page.keyboard.press("Shift+Tab")
+    await at.page.keyboard.press("Space")
+    await at.tab_to("Delete for good")
     await at.page.keyboard.press("Enter")
     await at.page.get_by_role("heading", name="Your account is erased").wait_for(timeout=45_000)
     assert await at.page.locator("dialog .badge", has_text="Erased and checked").count() == 4

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser
 
 from deploy.local.plan import Plan
-from tests.browser.people import Customer
+from tests.browser.people import Customer, make_leaver
 from tests.browser.window import Window, window
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.asyncio(loop_scope="session")]
@@ -75,7 +75,41 @@ async def test_what_customers_see_is_in_order(chromium: Browser, plan: Plan, ada
         await check(at, "ticket-dialog", theme)
         await page.keyboard.press("Escape")
         await page.get_by_role("button", name="Delete my account").click()
+        await page.get_by_role("dialog").wait_for()
         await check(at, "delete-dialog", theme)
+
+
+@themed
+async def test_what_is_asked_of_who_leaves_and_is_not_reached_is_in_order(
+    chromium: Browser, plan: Plan, theme: str
+) -> None:
+    leaver = await make_leaver(plan)
+    async with window(chromium, plan.urls["store"], theme=theme) as at:
+        await at.home()
+        card = at.page.get_by_role("region", name="Sign in", exact=True)
+        await card.get_by_label("E-mail").fill(leaver.email)
+        await card.get_by_label("Password").fill(leaver.password)
+        await at.page.keyboard.press("Enter")
+        await at.page.get_by_role("region", name="Your account will be deleted").wait_for()
+        await at.page.get_by_role("region", name="Is this still right?").wait_for()
+        await at.page.locator("#points .big").wait_for()
+        await check(at, "account-leaving", theme)
+        await at.page.get_by_role("button", name="Keep my account").click()
+        await at.page.get_by_text("Your account stays.").wait_for()
+        await at.page.get_by_role("button", name="Yes, it is").click()
+        await at.page.get_by_text("Thank you. That is noted.").wait_for()
+        await check(at, "account-kept", theme)
+        profile = at.page.get_by_role("region", name="Profile")
+        await profile.get_by_label("Name", exact=True).fill("Mia L.")
+        await profile.get_by_role("button", name="Save").click()
+        await at.page.get_by_text("Saved.").wait_for()  # what was said above is no change by somebody else
+        await at.page.get_by_role("button", name="Delete my account").click()
+        await at.page.get_by_role("dialog").get_by_role("checkbox").check()
+        await check(at, "delete-at-once", theme)
+        await at.page.get_by_role("dialog").get_by_role("checkbox").uncheck()
+        await at.page.get_by_role("dialog").get_by_role("button", name="Delete my account").click()
+        await at.page.get_by_role("heading", name="Your account will be deleted").wait_for()
+        await check(at, "deletion-scheduled", theme)
 
 
 @themed

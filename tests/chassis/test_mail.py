@@ -1,84 +1,49 @@
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from aiosmtplib import SMTPException
-from sqlalchemy import delete, select, text
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import Connection, delete, select, text
+from structlog.testing import capture_logs
 
 from chassis import mail
 from chassis.database import Sessions
 from chassis.jobs import Job, settle
-from chassis.mail import BATCH, RETRIES, Server, forget_failed_mail, hand_over, send, sender
+from chassis.mail import (
+    BATCH,
+    RETRIES,
+    Server,
+    forget_failed_mail,
+    hand_over,
+    seal_mail_in_clear,
+    seal_with,
+    send,
+    sender,
+)
+from chassis.migrations import seal_mail, told
+from chassis.personal_data.residue import find
 from chassis.settings import Secret, ServiceSettings, SettingsError
 from chassis.telemetry import REGISTRY
 from chassis.time import system_clock
+from tests.mail_server import Provider, at
 
 ADA = uuid4()
+KEY, OTHER_KEY = Secret("3a" * 32), Secret("4b" * 32)
 
 
-class Provider:
-    """A mail server over a socket, which takes everything unless told otherwise."""
-
-    def __init__(self) -> None:
-        self.taken: list[EmailMessage] = []
-        self.recipients: list[str] = []
-        self.answer: Callable[[str], str] = lambda _: "250 OK"
-        self.login: tuple[bytes, bytes] | None = None
-        self.server: asyncio.Server | None = None
-
-    async def handle_RCPT(self, *said: Any) -> str:
-        _, _, envelope, to, _ = said
-        answer = self.answer(to)
-        if answer.startswith("250"):
-            envelope.rcpt_tos.append(to)
-        return answer
-
-    async def handle_DATA(self, *said: Any) -> str:
-        envelope = said[2]
-        self.taken.append(message_from_bytes(envelope.content, EmailMessage, policy=policy.default))
-        self.recipients += envelope.rcpt_tos
-        return "250 OK"
-
-    def authenticate(self, *said: Any) -> AuthResult:
-        shown: LoginPassword = said[4]
-        self.login = (shown.login, shown.password)
-        return AuthResult(success=True)
-
-    async def listen(self, port: int = 0) -> int:
-        def connected() -> SMTP:
-            return SMTP(
-                self,
-                hostname="localhost",
-                enable_SMTPUTF8=True,
-                authenticator=self.authenticate,
-                auth_require_tls=False,
-            )
-
-        self.server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", port)
-        return int(self.server.sockets[0].getsockname()[1])
-
-    def close(self) -> None:
-        if self.server is not None:
-            self.server.close()
-
-
-@asynccontextmanager
-async def at(provider: Provider) -> AsyncIterator[Server]:
-    """Where `provider` listens, until the block is left."""
-    try:
-        yield Server("127.0.0.1", await provider.listen(), None, Secret(""), False, "shop@store.example.org")
-    finally:
-        provider.close()
+@pytest.fixture
+def sessions(sessions: Sessions) -> Sessions:
+    """Those of a database, as a service has them."""
+    seal_with(sessions, KEY)
+    return sessions
 
 
 @pytest.fixture
@@ -179,7 +144,7 @@ async def test_a_full_mailbox_is_tried_again_and_at_last_given_up(
     now = later()
     for attempt, pause in enumerate(RETRIES, start=1):
         assert await hand_over(server, sessions, now) == 1
-        assert await rows(sessions) == [("WAITING", attempt)]
+        assert await rows(sessions) == [("SEALED", attempt)]
         assert await hand_over(server, sessions, now + pause - timedelta(seconds=1)) == 0
         now += pause
     assert await hand_over(server, sessions, now) == 1
@@ -222,6 +187,97 @@ async def test_a_mail_that_cannot_be_built_stops_no_other(
     assert [state for state, _ in await rows(sessions)] == ["FAILED"]
 
 
+@pytest.mark.parametrize("secret", ["sesame-subject", "sesame-text", "sesame-html", "sesame-header"])
+async def test_nobody_reads_in_the_database_what_a_mail_says(sessions: Sessions, secret: str) -> None:
+    await post(sessions, subject="sesame-subject", text="sesame-text", html="sesame-html")
+    async with sessions.begin() as session:
+        words: dict[str, Any] = {"subject": "x", "text": "y", "headers": {"List-Unsubscribe": "<sesame-header>"}}
+        await send(session, to="ada@example.org", person=ADA, template="news", **words)
+    async with sessions() as session:
+        assert await find(session, "ada@example.org") == {"mail.recipient": 2}  # it finds what is there
+        assert await find(session, secret) == {}
+
+
+async def test_a_mail_whose_key_is_gone_has_failed_and_stops_no_other(
+    sessions: Sessions, server: Server, provider: Provider
+) -> None:
+    await post(sessions, to="ada@example.org", template="orphan")
+    seal_with(sessions, OTHER_KEY)
+    await post(sessions, to="ravi@example.org")
+    with capture_logs() as logs:
+        await settle([mailing(server)], sessions, later)
+    assert provider.recipients == ["ravi@example.org"]
+    assert await rows(sessions) == [("FAILED", 1)]
+    assert counted("orphan", "failed") == 1
+    assert [one["log_level"] for one in logs if one["event"] == "mail_key_missing"] == ["error"]
+
+
+async def test_an_older_key_still_opens(sessions: Sessions, server: Server, provider: Provider) -> None:
+    await post(sessions)
+    seal_with(sessions, Secret(f"{OTHER_KEY.value}\n{KEY.value}"))
+    assert await hand_over(server, sessions, later()) == 1
+    assert provider.recipients == ["ada@example.org"]
+
+
+async def test_what_a_mail_says_opens_in_its_own_row_alone(
+    sessions: Sessions, server: Server, provider: Provider
+) -> None:
+    """Who can write to the database does not have somebody's link sent to themselves."""
+    await post(sessions, to="ada@example.org", text="a link")
+    await post(sessions, to="eve@example.org")
+    swapped = (
+        "UPDATE mail SET content = (SELECT content FROM mail WHERE recipient LIKE 'ada%') WHERE recipient LIKE 'eve%'"
+    )
+    async with sessions.begin() as session:
+        await session.execute(text(swapped))
+    await settle([mailing(server)], sessions, later)
+    assert provider.recipients == ["ada@example.org"]
+
+
+WRITTEN_BEFORE = """
+INSERT INTO mail (id, person_id, recipient, template, subject, text, html, headers)
+VALUES (gen_random_uuid(), :ada, 'ada@example.org', 'welcome', 'Welcome', 'sesame', '<p>sesame</p>', '{"X-A": "b"}')
+"""
+
+
+async def test_what_the_release_before_wrote_is_sealed_and_sent(
+    sessions: Sessions, server: Server, provider: Provider
+) -> None:
+    """Both releases run side by side for a while: each sends its own, until this one has sealed it."""
+    async with sessions.begin() as session:
+        await session.execute(text(WRITTEN_BEFORE), {"ada": ADA})
+    assert await hand_over(server, sessions, later()) == 0
+    assert await seal_mail_in_clear.work(sessions, later()) == 1
+    async with sessions() as session:
+        assert await find(session, "sesame") == {}
+    assert await seal_mail_in_clear.work(sessions, later()) == 0
+    assert await hand_over(server, sessions, later()) == 1
+    [taken] = provider.taken
+    assert (taken["Subject"], taken["X-A"]) == ("Welcome", "b")
+
+
+async def test_the_step_changes_a_table_of_before_and_leaves_one_of_today(sessions: Sessions) -> None:
+    before = (
+        "ALTER TABLE mail DROP COLUMN content CASCADE, DROP CONSTRAINT mail_state_check, ALTER subject SET NOT NULL",
+        "ALTER TABLE mail ADD CONSTRAINT mail_state_check CHECK (state IN ('WAITING', 'FAILED'))",
+    )
+    async with sessions.begin() as session:
+        connection = await session.connection()
+        today = await connection.run_sync(told)
+        await connection.run_sync(stepped)
+        assert await connection.run_sync(told) == today
+        for statement in before:
+            await session.execute(text(statement))
+        assert await connection.run_sync(told) != today
+        await connection.run_sync(stepped)
+        assert await connection.run_sync(told) == today
+
+
+def stepped(connection: Connection) -> None:
+    with Operations.context(MigrationContext.configure(connection)):
+        seal_mail()
+
+
 async def test_a_line_break_in_a_subject_begins_no_header(
     sessions: Sessions, server: Server, provider: Provider
 ) -> None:
@@ -238,7 +294,7 @@ async def test_mail_waits_for_a_server_that_is_away_and_is_not_blamed(
     provider.close()
     with pytest.raises((OSError, SMTPException)):
         await hand_over(server, sessions, later())
-    assert await rows(sessions) == [("WAITING", 0)]
+    assert await rows(sessions) == [("SEALED", 0)]
     await provider.listen(server.port)
     assert await hand_over(server, sessions, later()) == 1
 
@@ -257,7 +313,7 @@ async def test_a_server_that_goes_away_midway_leaves_the_mail_waiting(sessions: 
         await post(sessions, to="ada@example.org")
         await post(sessions, to="ravi@example.org")
         assert await hand_over(server, sessions, later()) == 1
-        assert sorted(await rows(sessions)) == [("WAITING", 0), ("WAITING", 1)]
+        assert sorted(await rows(sessions)) == [("SEALED", 0), ("SEALED", 1)]
         assert await settle([mailing(server)], sessions, lambda: later() + RETRIES[0]) == 2
         assert set(leaving.recipients) == {"ada@example.org", "ravi@example.org"}
 
@@ -276,7 +332,7 @@ async def test_with_a_server_that_stopped_answering_no_other_mail_is_tried(
         await post(sessions, to="ada@example.org")
         await post(sessions, to="ravi@example.org")
         assert await hand_over(server, sessions, later()) == 1
-        assert sorted(await rows(sessions)) == [("WAITING", 0), ("WAITING", 1)]
+        assert sorted(await rows(sessions)) == [("SEALED", 0), ("SEALED", 1)]
 
 
 async def test_an_erasure_waits_for_the_mail_that_is_leaving(
@@ -356,6 +412,7 @@ def settings(smtp_url: str, mail_from: str) -> ServiceSettings:
         service_token=Secret("x"),
         peers=Path("peers.json"),
         page_key=Secret("x"),
+        mail_key=Secret("3a" * 32),
         smtp_url=smtp_url,
         mail_from=mail_from,
     )

@@ -25,7 +25,7 @@ COMMAND = (sys.executable, "-m", "tests.chassis.oracle_process")
 def told(tmp_path: Path, sessions: Sessions) -> dict[str, str]:
     """What an oracle is told, whatever else it runs in."""
     url = sessions.kw["bind"].url.set(drivername="postgresql").render_as_string(hide_password=False)
-    for name, content in {"url": url, "secret": "a secret of sixteen", "peers": "{}"}.items():
+    for name, content in {"url": url, "secret": "a secret of sixteen", "peers": "{}", "mail-key": "3a" * 32}.items():
         (tmp_path / name).write_text(content)
     return {
         "PATH": os.environ["PATH"],
@@ -36,6 +36,7 @@ def told(tmp_path: Path, sessions: Sessions) -> dict[str, str]:
         "RAPPORT_NATS_PASSWORD_FILE": str(tmp_path / "secret"),
         "RAPPORT_SERVICE_TOKEN_FILE": str(tmp_path / "secret"),
         "RAPPORT_PAGE_KEY_FILE": str(tmp_path / "secret"),
+        "RAPPORT_MAIL_KEY_FILE": str(tmp_path / "mail-key"),
         "RAPPORT_ISSUER": "https://store.example.org",
         "RAPPORT_PEERS": str(tmp_path / "peers"),
         "RAPPORT_LISTEN": f"127.0.0.1:{free_port()}",

@@ -65,6 +65,7 @@ def settings(tmp_path: Path, clock: TestClock) -> ServiceSettings:
         service_token=Secret(""),
         peers=peers,
         page_key=Secret("a page key for tests"),
+        mail_key=Secret("3a" * 32),
         drain_seconds=0.0,
         test_clock=str(clock.path),
     )

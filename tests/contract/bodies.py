@@ -26,6 +26,8 @@ def identity() -> Bodies:
         "ChangePassword": {"password": "brass kettle at dusk"},
         "CreateUser": {"user": {"email": f"{uuid4().hex}@example.org"}, "password": "brass kettle at dawn"},
         "UpdateUser": {"displayName": "Ada"},
+        "UndeleteUser": {},
+        "ConfirmContactData": {},
         "SetUserRoles": {"roles": []},
         "SetUserPhoto": {"photo": base64.b64encode(PNG).decode()},
         "UpdateClient": {"title": "A", "profile": "PUBLIC", "redirectUris": ["https://app.example.org/"]},

@@ -219,6 +219,8 @@ async def test_a_stale_etag_is_refused_on_every_route_that_takes_one(
         "UpdateClient": ("/v1/clients/store-app", client),
         "UpdateUser": (f"/v1/{owner}", {"displayName": "Ada"}),
         "DeleteUser": (f"/v1/{owner}", None),
+        "UndeleteUser": (f"/v1/{owner}:undelete", {}),
+        "ConfirmContactData": (f"/v1/{owner}:confirmContactData", {}),
         "SolveTicket": (f"/v1/{await ticket(store, owner)}:solve", {}),
         "UpdateServiceHours": ("/v1/serviceHours", {name: one for name, one in hours.items() if name != "etag"}),
         "UpdateProgramme": ("/v1/programme", {name: one for name, one in programme.items() if name != "etag"}),

@@ -168,6 +168,14 @@ MUTATIONS = (
         ("identity",),
     ),
     Mutation(
+        "keep_account",
+        "who thinks better of it is told so, and goes all the same",
+        "services/identity/deletions.py",
+        "    user.purge_time = None\n    user.version",
+        "    user.version",
+        ("identity",),
+    ),
+    Mutation(
         "delete_account",
         "nobody hears that a session ended",
         "chassis/revocations.py",

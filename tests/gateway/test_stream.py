@@ -172,7 +172,7 @@ async def test_deleting_the_account_ends_the_stream(store: Store, http: httpx.As
     eve = store.register("eve")
     secret = await sign_in(http, eve)
     async with http.stream("GET", "/events", headers=cookie(secret)) as answer:
-        assert (await http.delete(f"/v1/{eve.user}", headers=cookie(secret))).status_code == 200
+        assert (await http.delete(f"/v1/{eve.user}?skipCoolingOff=true", headers=cookie(secret))).status_code == 200
         await ended(answer)
     problem(await http.get("/events", headers=cookie(secret)), 401, "SESSION_ENDED")
 

@@ -2,20 +2,19 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import Message
 from joserfc.jwk import OKPKey
 from rapport.identity.v1 import identity_pb2 as pb
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
-from sqlalchemy import select
 
 from chassis.client import Metadata, as_person
 from chassis.database import Sessions
-from chassis.mail import mail
 from chassis.names import parse
 from tests import world
+from tests.mail_server import Waiting, waiting
 from tests.tokens import mint
 from tests.world import Hands, as_service
 
@@ -61,12 +60,9 @@ class Identity:
         links = [re.search(r"#token=(\S+)", one.text) for one in await self.mails(email)]
         return [link[1] for link in links if link][-1]
 
-    async def mails(self, email: str = ADA) -> list[Any]:
+    async def mails(self, email: str = ADA) -> list[Waiting]:
         """What waits to be mailed to an address, oldest first."""
-        query = select(mail.c.template, mail.c.text, mail.c.html, mail.c.person_id).where(mail.c.recipient == email)
-        async with self.sessions() as session:
-            found: list[Any] = list(await session.execute(query.order_by(mail.c.next_time)))
-            return found
+        return await waiting(self.sessions, email)
 
     async def sign_in(self, email: str = ADA, password: str = PASSWORD, agent: str = "") -> pb.CreateSessionResponse:
         asked = pb.CreateSessionRequest(email=email, password=password, user_agent=agent)
@@ -79,7 +75,8 @@ class Identity:
         return await self.stub.GetUser(pb.GetUserRequest(name=name), metadata=SUPPORT)
 
     async def delete(self, user: pb.User, etag: str = "") -> pb.User:
-        asked = pb.DeleteUserRequest(name=user.name, etag=etag)
+        """Have a user erased at once."""
+        asked = pb.DeleteUserRequest(name=user.name, etag=etag, skip_cooling_off=True)
         return await self.stub.DeleteUser(asked, metadata=self.as_(user))
 
     def as_(self, user: pb.User | str, *roles: str) -> Metadata:

@@ -14,11 +14,11 @@ from rapport.identity.v1.events_pb2 import CredentialAdded, CredentialRemoved
 from sqlalchemy import select
 
 from chassis.database import Sessions
+from chassis.sealing import Sealer
 from chassis.settings import Secret, SettingsError
 from chassis.time import moment
 from services.identity import totp
 from services.identity.models import RecoveryCode, Totp
-from services.identity.sealing import Sealer
 from services.identity.settings import Settings
 from tests.identity.conftest import served
 from tests.identity.factors import Owner, owner
@@ -163,18 +163,18 @@ async def test_a_dump_of_the_database_shows_no_secret_that_works(ada: Owner) -> 
 
 
 async def test_what_is_sealed_for_one_person_opens_for_nobody_else() -> None:
-    sealer, ada, eve = Sealer("fa" * 32), uuid4(), uuid4()
+    sealer, ada, eve = Sealer("fa" * 32, "A_FILE"), uuid4(), uuid4()
     sealed = sealer.seal(b"secret", owner=ada)
     assert sealer.open(sealed, owner=ada) == b"secret"
     assert sealer.open(sealed, owner=eve) is None
-    assert Sealer("ab" * 32).open(sealed, owner=ada) is None
+    assert Sealer("ab" * 32, "A_FILE").open(sealed, owner=ada) is None
     assert sealer.seal(b"secret", owner=ada) != sealed
 
 
 @pytest.mark.parametrize("hexes", ["", "no hex", "ab" * 31, "ab" * 32 + "\n" + "ab" * 16])
 def test_without_keys_of_the_right_size_nothing_starts(hexes: str) -> None:
     with pytest.raises(SettingsError, match="32 bytes"):
-        Sealer(hexes)
+        Sealer(hexes, "RAPPORT_FACTOR_KEY_FILE")
 
 
 async def test_keys_are_rotated_while_people_sign_in(settings: Settings, sessions: Sessions, clock: Hands) -> None:

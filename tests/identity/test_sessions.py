@@ -205,7 +205,7 @@ async def test_what_deletes_asks_for_a_recent_sign_in(identity: Identity) -> Non
         await identity.stub.DeleteUser(pb.DeleteUserRequest(name=ada.name), metadata=as_person(old))
     fresh = (await identity.issue((await identity.sign_in()).secret)).access_token
     gone = await identity.stub.DeleteUser(pb.DeleteUserRequest(name=ada.name), metadata=as_person(fresh))
-    assert gone.state == pb.User.DELETING
+    assert gone.state == pb.User.PENDING_DELETION
 
 
 MOZILLA, WEBKIT = "Mozilla/5.0", "AppleWebKit/537.36 (KHTML, like Gecko)"

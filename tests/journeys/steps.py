@@ -407,7 +407,7 @@ async def add_factor(story: Story) -> Told:
     assert used.reason == "CODE_WRONG", f"a code worked twice: {used.body}"
     done(await story.customer.call("POST", "/session/factor", waits | {"code": app.at(now, counter_offset=1)}))
     assert (await story.customer.get("/session"))["user"] == user
-    codes = added["recoveryCodes"]
+    codes = story.codes = added["recoveryCodes"]
     proven = await story.customer.post("/session/proof", {"recoveryCode": codes[0]})
     again = await story.customer.call("POST", "/session/proof", {"recoveryCode": codes[0]})
     assert (proven["user"], again.reason) == (user, "CODE_WRONG"), again.body
@@ -435,7 +435,7 @@ async def social_sign_up(story: Story) -> Told:
     visitor.cookies = kept
     again = await visitor.go("GET", back, "cross-site")
     assert (again.status_code, "Please begin again" in again.text) == (400, True), "a way back worked twice"
-    gone = done(await nora.call("DELETE", f"/v1/{nora.user}"))
+    gone = done(await nora.call("DELETE", f"/v1/{nora.user}?skipCoolingOff=true"))
 
     async def completed() -> bool:
         return bool((await story.store.get(f"/v1/{gone['erasure']}")).json().get("state") == "COMPLETED")
@@ -444,9 +444,31 @@ async def social_sign_up(story: Story) -> Told:
     return f"{nora.user[:14]}…, by a stand-in for Google"
 
 
-@step("Deletes her account, and is signed out everywhere")
+@step("Deletes her account, signs in again, and thinks better of it")
+async def keep_account(story: Story) -> Told:
+    user = f"/v1/{story.customer.user}"
+    leaving = done(await story.customer.call("DELETE", user))
+    assert (leaving["state"], leaving["erasure"]) == ("PENDING_DELETION", ""), leaving
+
+    async def is_out() -> bool:
+        return (await story.customer.call("GET", f"{user}/orders")).status == 401
+
+    await eventually(is_out, "her session refused", patience=5)
+    asked = await story.customer.call("POST", "/session", {"email": story.canaries["email"], "password": story.secret})
+    proof = {"challenge": asked.body["secondFactor"]["challenge"], "recoveryCode": story.codes.pop()}
+    done(await story.customer.call("POST", "/session/factor", proof))
+    found = await story.customer.get(user)
+    assert (found["state"], found["purgeTime"]) == ("PENDING_DELETION", leaving["purgeTime"]), found
+    left = moment(found["purgeTime"]) - await platform_time(story)
+    assert timedelta(days=6) < left < timedelta(days=8), left
+    kept = await story.customer.post(f"{user}:undelete")
+    assert (kept["state"], kept.get("purgeTime")) == ("ACTIVE", None), kept
+    return f"{left.days + 1} days to think, and one click to stay"
+
+
+@step("Deletes her account at once, and is signed out everywhere")
 async def delete_account(story: Story) -> Told:
-    gone = done(await story.customer.call("DELETE", f"/v1/{story.customer.user}"))
+    gone = done(await story.customer.call("DELETE", f"/v1/{story.customer.user}?skipCoolingOff=true"))
     assert gone["state"] == "DELETING", gone
     story.erasure = gone["erasure"]
 

@@ -35,6 +35,7 @@ class Story:
     hold: str = ""
     captures: list[str] = field(default_factory=list)
     erasure: str = ""
+    codes: list[str] = field(default_factory=list)
 
     def plant(self, name: str, form: str = "{}") -> str:
         """A value that can be told from every other, to look for again."""

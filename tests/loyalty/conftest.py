@@ -20,12 +20,11 @@ from rapport.loyalty.v1.finance_pb2_grpc import FinanceServiceStub
 from rapport.loyalty.v1.ledger_pb2_grpc import LedgerServiceStub
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
 from rapport.loyalty.v1.programme_pb2_grpc import ProgrammeServiceStub
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from chassis.client import Metadata
 from chassis.database import Sessions, connect
 from chassis.envelope import headers
-from chassis.mail import mail
 from chassis.nats_rights import party_of
 from chassis.outbox import uuid7
 from chassis.service import serving
@@ -37,6 +36,7 @@ from services.loyalty.__main__ import service
 from services.loyalty.settings import Settings
 from tests import engines, tokens
 from tests.chassis.events import operator, until
+from tests.mail_server import Waiting, waiting
 from tests.world import Hands, as_service, database_of, settings, stated
 
 E = TypeVar("E", bound=Message)
@@ -157,9 +157,8 @@ class World:
 
     # The newsletter -------------------------------------------------------------------------------------------------
 
-    async def mails(self, to: str) -> list[Any]:
-        async with self.sessions() as session:
-            return list((await session.execute(select(mail).where(mail.c.recipient == to))).all())
+    async def mails(self, to: str) -> list[Waiting]:
+        return await waiting(self.sessions, to)
 
     async def link(self, email: str, user: UUID | None = None) -> str:
         """The token of a link that somebody who asked for it, as `user` or as a guest, was mailed."""

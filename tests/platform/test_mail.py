@@ -48,6 +48,18 @@ def somebody() -> str:
     return f"ada-{uuid4().hex[:8]}@example.org"
 
 
+async def test_mail_to_an_address_that_is_to_be_refused_is_refused_for_good(sink: Plan) -> None:
+    to = somebody()
+    async with httpx.AsyncClient(base_url=sink.urls["mailbox"]) as client:
+        assert (await client.put("/refusals", json={"addresses": [to.upper()]})).json() == {"refused": 1}
+        with pytest.raises(aiosmtplib.SMTPRecipientsRefused, match="550"):
+            await send(sink, letter(to))
+        assert (await client.put("/refusals", json={"addresses": [somebody()] * 101})).status_code == 400
+        await client.put("/refusals", json={"addresses": []})
+    await send(sink, letter(to))
+    assert len(await messages(sink, to)) == 1
+
+
 async def test_mail_is_kept_for_its_recipient(sink: Plan) -> None:
     to = somebody()
     await send(sink, letter(to))

@@ -3,11 +3,13 @@ import { get, patch, post, session } from "./api.js";
 import { card, field, form, h, problem } from "./dom.js";
 import { factors } from "./factors.js";
 import { listen, stopListening } from "./facts.js";
+import { leaving } from "./goodbye.js";
 import { orders } from "./orders.js";
 import { points } from "./points.js";
 import { address as mailAddress, apps, password, sessions } from "./security.js";
 import { signIn } from "./sign-in.js";
 import { ways } from "./social.js";
+import { stillRight } from "./still-right.js";
 import { tickets } from "./tickets.js";
 
 // Everything a person sees of their own account, or the two forms that lead to one.
@@ -33,6 +35,8 @@ class AccountArea extends HTMLElement {
 
 function own({ user }) {
   return h("div", { class: "stack" },
+    leaving(user),
+    stillRight(user),
     h("div", { class: "columns" }, h("div", { class: "stack" }, orders(user), tickets(user)), points(user)),
     h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user), ways(user)), h("div", { class: "stack" }, sessions(user), factors(user), apps(user), activity(user))));
 }
@@ -49,6 +53,7 @@ function register() {
 
 function profile(user) {
   const place = card("Profile");
+  place.id = "profile";
   get(`/v1/${user}`).then((me) => place.append(profileForm(me))).catch((error) => place.append(problem(error)));
   return place;
 }
@@ -57,6 +62,8 @@ function profileForm(me) {
   const kinds = [["", "No business"], ["WHOLESALER", "Wholesaler"], ["DROPSHIPPER", "Dropshipper"], ["AFFILIATE", "Affiliate"]];
   const kind = field("Kind", { tag: "select", name: "kind", options: kinds });
   kind.querySelector("select").value = me.business?.kind || "";
+  // What the person did beside this form is no change by somebody else.
+  document.addEventListener("user", ({ detail: { before, after } }) => { if (me.etag === before) me = after; });
   return form([
     h("p", { class: "note" }, me.email),
     field("Name", { name: "displayName", value: me.displayName, autocomplete: "name", maxlength: 100 }),

@@ -7,6 +7,9 @@ const SHOWN = 50;
 const WORDS = {
   UserCreated: "Your account was made",
   UserUpdated: "Your profile was changed",
+  UserDeletionScheduled: "You asked for your account to be deleted",
+  UserUndeleted: "You kept your account",
+  UserContactConfirmed: "You confirmed how we reach you",
   UserDeletionRequested: "Your account is being deleted",
   SessionCreated: "Signed in",
   SessionRevoked: "Signed out",

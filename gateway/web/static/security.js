@@ -29,13 +29,15 @@ export function password(user) {
 }
 
 export function address(user) {
-  return card("E-mail address", form([
+  const place = card("E-mail address", form([
     field("New e-mail address", { type: "email", name: "email", required: true, maxlength: 254, autocomplete: "email" },
       "We mail a link to the address you have and one to the new one. Open both."),
   ], "Change my address", async (given) => {
     const done = await recently(() => post(`/v1/${user}:changeEmail`, given));
     return done && "Open the mails we sent to both addresses.";
   }));
+  place.id = "mail-address";
+  return place;
 }
 
 const isHere = (one) => one.name === session.current?.session;

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from chassis.personal_data import impersonal, personal, subject
@@ -16,10 +16,17 @@ BUSINESS = "rapport.identity.v1.Business"
 
 
 class State(StrEnum):
-    """As rapport.identity.v1.User.State."""
+    """As rapport.identity.v1.User.State, where an ACTIVE user with a time to be purged at is PENDING_DELETION."""
 
     ACTIVE = "ACTIVE"
     DELETING = "DELETING"
+
+
+class ContactDoubt(StrEnum):
+    """As rapport.identity.v1.User.ContactConfirmation, where there is something to confirm."""
+
+    OLD = "OLD"
+    BOUNCED = "BOUNCED"
 
 
 class BusinessKind(StrEnum):
@@ -39,6 +46,8 @@ class User(Base):
         CheckConstraint("roles <@ ARRAY['agent', 'privacy_officer', 'admin']", "roles"),
         CheckConstraint("(erasure_id IS NOT NULL) = (state = 'DELETING')", "receipt_while_deleting"),
         Index("user_by_time", "create_time", "id"),
+        Index("user_contact_by_age", "contact_confirm_time", postgresql_where=text("contact_doubt IS NULL")),
+        Index("user_to_purge", "purge_time", postgresql_where=text("purge_time IS NOT NULL")),
     )
 
     id: Mapped[UUID] = subject(primary_key=True)
@@ -47,6 +56,9 @@ class User(Base):
     state: Mapped[State] = mapped_column(one_of(State), default=State.ACTIVE)
     roles: Mapped[list[str]] = impersonal("agent, privacy_officer or admin")
     erasure_id: Mapped[UUID | None]
+    purge_time: Mapped[datetime | None]  # when the erasure starts that the owner asked for, while it can be taken back
+    contact_confirm_time: Mapped[datetime] = mapped_column(server_default=func.now())
+    contact_doubt: Mapped[ContactDoubt | None] = mapped_column(one_of(ContactDoubt))
     version: Mapped[int] = mapped_column(default=1)  # of everything the contract's User shows
     create_time: Mapped[datetime]
     update_time: Mapped[datetime]
@@ -59,6 +71,10 @@ class User(Base):
     @property
     def name(self) -> str:
         return f"users/{self.id}"
+
+    @property
+    def is_pending_deletion(self) -> bool:
+        return self.state is State.ACTIVE and self.purge_time is not None
 
 
 class PostalAddress:

@@ -14,6 +14,7 @@ from chassis.names import parse
 from chassis.pages import Pages
 from chassis.refusal import InvalidField, Violation
 from chassis.rpc import Context
+from chassis.sealing import Sealer
 from chassis.time import Clock, timestamp
 from services.identity import (
     ceremonies,
@@ -32,7 +33,6 @@ from services.identity.factors import Proof
 from services.identity.models import Device, Passkey, Totp, User
 from services.identity.passwords import Passwords
 from services.identity.rpc.identity import session_message
-from services.identity.sealing import Sealer
 
 USER, FACTOR, DEVICE = "users/{user}", "users/{user}/factors/{factor}", "users/{user}/devices/{device}"
 

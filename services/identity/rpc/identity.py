@@ -1,6 +1,7 @@
 """People, how they prove who they are, and the sessions they hold."""
 
 from collections.abc import Awaitable, Callable, Collection
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +25,7 @@ from chassis.time import Clock, timestamp
 from services.identity import (
     addresses,
     attempts,
+    contacts,
     credentials,
     deletions,
     devices,
@@ -58,8 +60,9 @@ class Identity(IdentityServiceServicer):
         signer: Signer,
         marks: Marks,
         public_url: str,
+        cooling_off: timedelta,
     ) -> None:
-        self.sessions, self.clock, self.pages = sessions, clock, pages
+        self.sessions, self.clock, self.pages, self.cooling_off = sessions, clock, pages, cooling_off
         self.passwords, self.signer, self.marks, self.public_url = passwords, signer, marks, public_url
 
     # Registration and sign-in hash passwords between two transactions, not in one: hashing may wait for its turn, and
@@ -170,8 +173,31 @@ class Identity(IdentityServiceServicer):
 
     async def DeleteUser(self, request: pb.DeleteUserRequest, context: Context) -> pb.User:
         who = parse("users/{user}", request.name)
+        async with self.sessions() as session:
+            if request.skip_cooling_off:
+                user = await deletions.request(session, who, etag=request.etag, now=self.clock())
+            else:
+                user = await deletions.schedule(
+                    session,
+                    who,
+                    etag=request.etag,
+                    cooling_off=self.cooling_off,
+                    public_url=self.public_url,
+                    now=self.clock(),
+                )
+            if not request.validate_only:
+                await session.commit()
+            return user_message(user)
+
+    async def UndeleteUser(self, request: pb.UndeleteUserRequest, context: Context) -> pb.User:
+        who = parse("users/{user}", request.name)
         async with self.sessions.begin() as session:
-            return user_message(await deletions.request(session, who, etag=request.etag, now=self.clock()))
+            return user_message(await deletions.undelete(session, who, etag=request.etag, now=self.clock()))
+
+    async def ConfirmContactData(self, request: pb.ConfirmContactDataRequest, context: Context) -> pb.User:
+        who = parse("users/{user}", request.name)
+        async with self.sessions.begin() as session:
+            return user_message(await contacts.confirm(session, who, etag=request.etag, now=self.clock()))
 
     async def SetUserRoles(self, request: pb.SetUserRolesRequest, context: Context) -> pb.User:
         who = parse("users/{user}", request.name)
@@ -295,7 +321,7 @@ def user_message(user: User) -> pb.User:
         name=user.name,
         email=user.email,
         display_name=user.display_name,
-        state=pb.User.State.Value(user.state),
+        state=pb.User.PENDING_DELETION if user.is_pending_deletion else pb.User.State.Value(user.state),
         roles=user.roles,
         billing_address=address_message(user.billing_address),
         shipping_address=address_message(user.shipping_address),
@@ -305,6 +331,9 @@ def user_message(user: User) -> pb.User:
         update_time=timestamp(user.update_time),
         erasure=f"erasures/{user.erasure_id}" if user.erasure_id else "",
         etag=etag_of(user.version, user.id),
+        contact_confirmation=pb.User.ContactConfirmation.Value(user.contact_doubt or "CONFIRMED"),
+        contact_confirm_time=timestamp(user.contact_confirm_time),
+        purge_time=timestamp(user.purge_time) if user.is_pending_deletion and user.purge_time else None,
     )
 
 

@@ -37,12 +37,37 @@ class User(_message.Message):
         ACTIVE: User._State.ValueType  # 1
         DELETING: User._State.ValueType  # 2
         """Being erased: signed out everywhere, and no way back."""
+        PENDING_DELETION: User._State.ValueType  # 4
+        """To be erased at `purge_time`, unless UndeleteUser is called. Until then the user can do what they always could."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper): ...
     STATE_UNSPECIFIED: User.State.ValueType  # 0
     ACTIVE: User.State.ValueType  # 1
     DELETING: User.State.ValueType  # 2
     """Being erased: signed out everywhere, and no way back."""
+    PENDING_DELETION: User.State.ValueType  # 4
+    """To be erased at `purge_time`, unless UndeleteUser is called. Until then the user can do what they always could."""
+
+    class _ContactConfirmation:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ContactConfirmationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[User._ContactConfirmation.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CONTACT_CONFIRMATION_UNSPECIFIED: User._ContactConfirmation.ValueType  # 0
+        CONFIRMED: User._ContactConfirmation.ValueType  # 1
+        OLD: User._ContactConfirmation.ValueType  # 2
+        """Nobody has changed or confirmed it for a year, or as long as the store says."""
+        BOUNCED: User._ContactConfirmation.ValueType  # 3
+        """Mail to the address came back: there is no such mailbox."""
+
+    class ContactConfirmation(_ContactConfirmation, metaclass=_ContactConfirmationEnumTypeWrapper): ...
+    CONTACT_CONFIRMATION_UNSPECIFIED: User.ContactConfirmation.ValueType  # 0
+    CONFIRMED: User.ContactConfirmation.ValueType  # 1
+    OLD: User.ContactConfirmation.ValueType  # 2
+    """Nobody has changed or confirmed it for a year, or as long as the store says."""
+    BOUNCED: User.ContactConfirmation.ValueType  # 3
+    """Mail to the address came back: there is no such mailbox."""
 
     NAME_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
@@ -57,6 +82,9 @@ class User(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ERASURE_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    PURGE_TIME_FIELD_NUMBER: _builtins.int
+    CONTACT_CONFIRMATION_FIELD_NUMBER: _builtins.int
+    CONTACT_CONFIRM_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     email: _builtins.str
     display_name: _builtins.str
@@ -65,6 +93,8 @@ class User(_message.Message):
     erasure: _builtins.str
     """While DELETING: the receipt of the erasure under way, `erasures/{erasure}`."""
     etag: _builtins.str
+    contact_confirmation: Global___User.ContactConfirmation.ValueType
+    """Whether the owner is to be asked if the address, the name and the postal addresses are still right."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -77,6 +107,14 @@ class User(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def purge_time(self) -> _timestamp_pb2.Timestamp:
+        """While PENDING_DELETION: when the erasure starts."""
+
+    @_builtins.property
+    def contact_confirm_time(self) -> _timestamp_pb2.Timestamp:
+        """When the owner last changed or confirmed any of it."""
+
     def __init__(
         self,
         *,
@@ -93,10 +131,13 @@ class User(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         erasure: _builtins.str = ...,
         etag: _builtins.str = ...,
+        purge_time: _timestamp_pb2.Timestamp | None = ...,
+        contact_confirmation: Global___User.ContactConfirmation.ValueType = ...,
+        contact_confirm_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "business", b"business", "create_time", b"create_time", "shipping_address", b"shipping_address", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "business", b"business", "contact_confirm_time", b"contact_confirm_time", "create_time", b"create_time", "purge_time", b"purge_time", "shipping_address", b"shipping_address", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "business", b"business", "create_time", b"create_time", "display_name", b"display_name", "email", b"email", "erasure", b"erasure", "etag", b"etag", "has_photo", b"has_photo", "name", b"name", "roles", b"roles", "shipping_address", b"shipping_address", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "business", b"business", "contact_confirm_time", b"contact_confirm_time", "contact_confirmation", b"contact_confirmation", "create_time", b"create_time", "display_name", b"display_name", "email", b"email", "erasure", b"erasure", "etag", b"etag", "has_photo", b"has_photo", "name", b"name", "purge_time", b"purge_time", "roles", b"roles", "shipping_address", b"shipping_address", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -625,6 +666,36 @@ class DeleteUserRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    SKIP_COOLING_OFF_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    etag: _builtins.str
+    skip_cooling_off: _builtins.bool
+    """Erase at once. Nothing brings the user back."""
+    validate_only: _builtins.bool
+    """Only say what would become of the user (AIP-163)."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        skip_cooling_off: _builtins.bool = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "skip_cooling_off", b"skip_cooling_off", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteUserRequest: _TypeAlias = DeleteUserRequest  # noqa: Y015
+
+@_typing.final
+class UndeleteUserRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     etag: _builtins.str
     def __init__(
@@ -639,7 +710,30 @@ class DeleteUserRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DeleteUserRequest: _TypeAlias = DeleteUserRequest  # noqa: Y015
+Global___UndeleteUserRequest: _TypeAlias = UndeleteUserRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmContactDataRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    etag: _builtins.str
+    """Of the user that was shown."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmContactDataRequest: _TypeAlias = ConfirmContactDataRequest  # noqa: Y015
 
 @_typing.final
 class SetUserRolesRequest(_message.Message):

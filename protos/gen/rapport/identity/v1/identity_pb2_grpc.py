@@ -96,6 +96,16 @@ class IdentityServiceStub:
                 request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.DeleteUserRequest.SerializeToString,
                 response_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.User.FromString,
                 _registered_method=True)
+        self.UndeleteUser = channel.unary_unary(
+                '/rapport.identity.v1.IdentityService/UndeleteUser',
+                request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.UndeleteUserRequest.SerializeToString,
+                response_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.User.FromString,
+                _registered_method=True)
+        self.ConfirmContactData = channel.unary_unary(
+                '/rapport.identity.v1.IdentityService/ConfirmContactData',
+                request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ConfirmContactDataRequest.SerializeToString,
+                response_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.User.FromString,
+                _registered_method=True)
         self.SetUserRoles = channel.unary_unary(
                 '/rapport.identity.v1.IdentityService/SetUserRoles',
                 request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.SetUserRolesRequest.SerializeToString,
@@ -225,8 +235,26 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteUser(self, request, context):
-        """Starts the erasure of the user and everything held about them, and ends their sessions. The answer's `erasure`
-        names the receipt. Repeating it changes nothing.
+        """Signs the user out everywhere, and has them and everything held about them erased when the store's cooling-off is
+        over, at `purge_time`; until then UndeleteUser takes it back (AIP-164). With `skip_cooling_off` the erasure starts at
+        once: the answer's `erasure` names the receipt, and there is no way back. Repeating it changes nothing. Refuses with
+        USER_NOT_FOUND, ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndeleteUser(self, request, context):
+        """Keeps a user whose deletion is scheduled. One who is not to be deleted stays as they are. Refuses with USER_NOT_FOUND,
+        ETAG_MISMATCH, and USER_DELETING once the erasure has started.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmContactData(self, request, context):
+        """Says that the address, the name and the postal addresses held are still right. Refuses with USER_NOT_FOUND,
+        USER_DELETING, ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -352,6 +380,16 @@ def add_IdentityServiceServicer_to_server(servicer, server):
             'DeleteUser': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteUser,
                     request_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.DeleteUserRequest.FromString,
+                    response_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.User.SerializeToString,
+            ),
+            'UndeleteUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndeleteUser,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.UndeleteUserRequest.FromString,
+                    response_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.User.SerializeToString,
+            ),
+            'ConfirmContactData': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmContactData,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ConfirmContactDataRequest.FromString,
                     response_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.User.SerializeToString,
             ),
             'SetUserRoles': grpc.unary_unary_rpc_method_handler(
@@ -718,6 +756,60 @@ class IdentityService:
             target,
             '/rapport.identity.v1.IdentityService/DeleteUser',
             rapport_dot_identity_dot_v1_dot_identity__pb2.DeleteUserRequest.SerializeToString,
+            rapport_dot_identity_dot_v1_dot_identity__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndeleteUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.IdentityService/UndeleteUser',
+            rapport_dot_identity_dot_v1_dot_identity__pb2.UndeleteUserRequest.SerializeToString,
+            rapport_dot_identity_dot_v1_dot_identity__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmContactData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.IdentityService/ConfirmContactData',
+            rapport_dot_identity_dot_v1_dot_identity__pb2.ConfirmContactDataRequest.SerializeToString,
             rapport_dot_identity_dot_v1_dot_identity__pb2.User.FromString,
             options,
             channel_credentials,

@@ -50,8 +50,18 @@ class IdentityServiceStub:
     UpdateUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.UpdateUserRequest, _identity_pb2.User]
     """Corrects a profile; every holder hears of it. Refuses with USER_NOT_FOUND, ETAG_MISMATCH."""
     DeleteUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.DeleteUserRequest, _identity_pb2.User]
-    """Starts the erasure of the user and everything held about them, and ends their sessions. The answer's `erasure`
-    names the receipt. Repeating it changes nothing.
+    """Signs the user out everywhere, and has them and everything held about them erased when the store's cooling-off is
+    over, at `purge_time`; until then UndeleteUser takes it back (AIP-164). With `skip_cooling_off` the erasure starts at
+    once: the answer's `erasure` names the receipt, and there is no way back. Repeating it changes nothing. Refuses with
+    USER_NOT_FOUND, ETAG_MISMATCH.
+    """
+    UndeleteUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.UndeleteUserRequest, _identity_pb2.User]
+    """Keeps a user whose deletion is scheduled. One who is not to be deleted stays as they are. Refuses with USER_NOT_FOUND,
+    ETAG_MISMATCH, and USER_DELETING once the erasure has started.
+    """
+    ConfirmContactData: _aio.UnaryUnaryMultiCallable[_identity_pb2.ConfirmContactDataRequest, _identity_pb2.User]
+    """Says that the address, the name and the postal addresses held are still right. Refuses with USER_NOT_FOUND,
+    USER_DELETING, ETAG_MISMATCH.
     """
     SetUserRoles: _aio.UnaryUnaryMultiCallable[_identity_pb2.SetUserRolesRequest, _identity_pb2.User]
     """Sets the roles of a user. Refuses with USER_NOT_FOUND."""
@@ -181,8 +191,30 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.DeleteUserRequest,
         context: _aio.ServicerContext[_identity_pb2.DeleteUserRequest, _abc.Awaitable[_identity_pb2.User]],
     ) -> _abc.Awaitable[_identity_pb2.User]:
-        """Starts the erasure of the user and everything held about them, and ends their sessions. The answer's `erasure`
-        names the receipt. Repeating it changes nothing.
+        """Signs the user out everywhere, and has them and everything held about them erased when the store's cooling-off is
+        over, at `purge_time`; until then UndeleteUser takes it back (AIP-164). With `skip_cooling_off` the erasure starts at
+        once: the answer's `erasure` names the receipt, and there is no way back. Repeating it changes nothing. Refuses with
+        USER_NOT_FOUND, ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def UndeleteUser(
+        self,
+        request: _identity_pb2.UndeleteUserRequest,
+        context: _aio.ServicerContext[_identity_pb2.UndeleteUserRequest, _abc.Awaitable[_identity_pb2.User]],
+    ) -> _abc.Awaitable[_identity_pb2.User]:
+        """Keeps a user whose deletion is scheduled. One who is not to be deleted stays as they are. Refuses with USER_NOT_FOUND,
+        ETAG_MISMATCH, and USER_DELETING once the erasure has started.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmContactData(
+        self,
+        request: _identity_pb2.ConfirmContactDataRequest,
+        context: _aio.ServicerContext[_identity_pb2.ConfirmContactDataRequest, _abc.Awaitable[_identity_pb2.User]],
+    ) -> _abc.Awaitable[_identity_pb2.User]:
+        """Says that the address, the name and the postal addresses held are still right. Refuses with USER_NOT_FOUND,
+        USER_DELETING, ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod

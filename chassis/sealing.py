@@ -1,7 +1,6 @@
-"""Secrets that we have to read again, so that no hash of them will do: sealed, under a key that no database holds.
+"""What we have to read again, so that no hash of it will do: sealed, under a key that no database holds.
 
-RAPPORT_FACTOR_KEY_FILE holds keys of 32 bytes in hex, a line each: the first seals, all open. What an older one has
-sealed is sealed anew when it is used.
+A file holds keys of 32 bytes in hex, a line each: the first seals, all open (AES-256-GCM).
 """
 
 import hashlib
@@ -13,20 +12,20 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from chassis.settings import SettingsError
 
-NEEDED = "RAPPORT_FACTOR_KEY_FILE has to hold keys of 32 bytes in hex, a line each."
 MARK, NONCE = 4, 12  # bytes: which key it was, and what makes each sealing another
 
 
 class Sealer:
-    """Seals what is somebody's, and opens it for nobody else's row."""
+    """Seals what is somebody's, and opens it for nobody else's row. `variable` names the file of the keys."""
 
-    def __init__(self, hexes: str) -> None:
+    def __init__(self, hexes: str, variable: str) -> None:
+        needed = f"{variable} has to hold keys of 32 bytes in hex, a line each."
         try:
             keys = [bytes.fromhex(line) for line in hexes.split()]
         except ValueError:
-            raise SettingsError(NEEDED) from None
+            raise SettingsError(needed) from None
         if not keys or any(len(key) != 32 for key in keys):
-            raise SettingsError(NEEDED)
+            raise SettingsError(needed)
         self.keys = {mark_of(key): AESGCM(key) for key in keys}
         self.first = mark_of(keys[0])
 
