@@ -41,6 +41,7 @@ from services.identity.oauth.authorizations import forget_authorizations
 from services.identity.oauth.backchannel import telling
 from services.identity.oauth.codes import Codes
 from services.identity.oauth.device_codes import forget_device_codes
+from services.identity.oauth.nonces import Nonces
 from services.identity.oauth.pushed import forget_pushed_requests
 from services.identity.once import forget_spent
 from services.identity.passwords import Passwords
@@ -82,6 +83,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
     pages = Pages(settings.page_key.value.encode())
     signer = Signer(settings.signing_key.value, settings.id_token_key.value, issuer=settings.issuer)
     codes = Codes(settings.oauth_key.value)
+    nonces = Nonces(codes.keys)
     marks, public_url = Marks(codes.keys[0]), settings.public_url.rstrip("/")
     sealer, asks = Sealer(settings.factor_key.value), Ceremonies(settings.factor_key.value, public_url)
     identity = Identity(sessions, clock, pages, passwords, signer, marks, public_url)
@@ -106,9 +108,9 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
         servicers=[
             (add_IdentityServiceServicer_to_server, identity),
             (add_FactorsServiceServicer_to_server, factors),
-            (add_OAuthServiceServicer_to_server, OAuth(sessions, clock, pages, signer, codes)),
+            (add_OAuthServiceServicer_to_server, OAuth(sessions, clock, pages, signer, codes, nonces)),
             (add_AuditServiceServicer_to_server, Audit(sessions, pages)),
-            (add_ProofServiceServicer_to_server, Proofs(sessions, clock, signer)),
+            (add_ProofServiceServicer_to_server, Proofs(sessions, clock, signer, nonces)),
             (add_DeviceCodeServiceServicer_to_server, DeviceCodes(sessions, clock)),
             (add_SocialServiceServicer_to_server, social),
             (add_BusinessServiceServicer_to_server, Businesses(sessions, clock, pages, public_url)),

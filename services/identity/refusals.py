@@ -173,3 +173,7 @@ class MemberNotFound(Refusal):
 
 class BusinessFull(Refusal):
     code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.BUSINESS_FULL)
+
+
+class ProofNonceNeeded(Refusal):
+    code, reason = StatusCode.UNAUTHENTICATED, ErrorReason.Name(errors.PROOF_NONCE_NEEDED)

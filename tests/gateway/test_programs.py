@@ -141,6 +141,43 @@ def problem_of(answer: httpx.Response) -> str:
     return str(answer.headers["www-authenticate"])
 
 
+async def test_a_program_that_has_to_say_a_nonce_learns_it_from_each_answer(
+    store: Store, operator: httpx.AsyncClient, http: httpx.AsyncClient
+) -> None:
+    name, path = await program(operator, keys=[public(P256)], requireDpopNonce=True), "/v1/orderEvents"
+
+    async def granted(**said: str) -> httpx.Response:
+        shown = proven(store, "/oauth/token", **said)
+        return await http.post("/oauth/token", data=GRANT | by_key(store, name), headers=shown)
+
+    asked = await granted()
+    assert (asked.status_code, asked.json()["error"]) == (400, "use_dpop_nonce")
+    answer = await granted(nonce=asked.headers["dpop-nonce"])
+    assert answer.status_code == 200
+    token, nonce = answer.json()["access_token"], answer.headers["dpop-nonce"]
+
+    async def stated(**said: str) -> httpx.Response:
+        headers = {"authorization": f"DPoP {token}"} | proven(store, path, token=token, **said)
+        return await http.post(path, json={"requestId": str(uuid4())}, headers=headers)
+
+    let_in = await stated(nonce=nonce)
+    problem(let_in, 400, "EVENT_MISSING")
+    assert let_in.headers["dpop-nonce"]
+    for said in ({}, {"nonce": "made-up"}):
+        refused = await stated(**said)
+        problem(refused, 401, "PROOF_NONCE_NEEDED")
+        assert refused.headers["www-authenticate"].startswith('DPoP error="use_dpop_nonce"')
+        problem(await stated(nonce=refused.headers["dpop-nonce"]), 400, "EVENT_MISSING")
+    bare = await http.post("/oauth/token", data=GRANT | {"client_id": name})
+    assert "dpop-nonce" not in bare.headers
+
+
+async def test_a_page_of_another_origin_reads_the_nonce(store: Store, http: httpx.AsyncClient) -> None:
+    answer = await http.post("/oauth/token", headers={"origin": "https://app.example.org", "dpop": "x"})
+    assert answer.headers["dpop-nonce"]
+    assert "DPoP-Nonce" in answer.headers["access-control-expose-headers"].split(", ")
+
+
 async def test_of_fifty_calls_with_one_proof_at_once_one_is_carried(
     store: Store, operator: httpx.AsyncClient, http: httpx.AsyncClient
 ) -> None:

@@ -57,6 +57,7 @@ class Client(Base):
     pushes: Mapped[bool] = mapped_column(server_default=false())  # its requests have to be pushed (RFC 9126)
     types: Mapped[bool] = mapped_column(server_default=false())  # people type its codes (RFC 8628)
     binds: Mapped[bool] = mapped_column(server_default=false())  # its tokens have to be bound to a key (RFC 9449)
+    echoes: Mapped[bool] = mapped_column(server_default=false())  # its proofs have to say a nonce of ours (RFC 9449, 8)
 
     @property
     def name(self) -> str:

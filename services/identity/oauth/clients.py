@@ -25,7 +25,7 @@ BASIC = "Basic "
 OF_PEOPLE = frozenset({"openid", "profile", "email", "address", "offline_access"})
 FIELDS = (
     "title", "profile", "redirect_uris", "post_logout_redirect_uris", "scopes", "first_party", "id_token_algorithm",
-    "keys", "pushes", "binds", "types",
+    "keys", "pushes", "binds", "types", "echoes",
     "backchannel_logout_uri", "backchannel_logout_session_required",
 )  # fmt: skip
 

@@ -36,6 +36,8 @@ from services.identity.oauth.asks import Ask, Person, Refused
 from services.identity.oauth.assertions import Unproven
 from services.identity.oauth.codes import CODE, Codes
 from services.identity.oauth.keys import TAKEN
+from services.identity.oauth.nonces import Nonces
+from services.identity.oauth.proofs import NonceNeeded
 from services.identity.oauth.protocol import ProtocolError, invalid, single
 from services.identity.refusals import SessionEnded
 from services.identity.tokens import Signer, bound
@@ -43,6 +45,7 @@ from services.identity.tokens import Signer, bound
 CLIENT, AUTHORIZATION = "clients/{client:id}", "users/{user}/authorizations/{authorization}"
 BEARER, DPOP = "Bearer ", "DPoP "
 UNPROVEN = f'DPoP error="invalid_token", algs="{" ".join(TAKEN)}"'
+NONCELESS = f'DPoP error="use_dpop_nonce", algs="{" ".join(TAKEN)}"'
 PATHS = {
     pb.CallEndpointRequest.TOKEN: "/oauth/token",
     pb.CallEndpointRequest.USERINFO: "/oauth/userinfo",
@@ -55,8 +58,11 @@ Answer = Mapping[str, Any] | ProtocolError | None
 class OAuth(OAuthServiceServicer):
     """The protocol's endpoints, as the gateway carries them, and the store's clients."""
 
-    def __init__(self, sessions: Sessions, clock: Clock, pages: Pages, signer: Signer, codes: Codes) -> None:
-        self.sessions, self.clock, self.pages, self.signer, self.codes = sessions, clock, pages, signer, codes
+    def __init__(
+        self, sessions: Sessions, clock: Clock, pages: Pages, signer: Signer, codes: Codes, nonces: Nonces
+    ) -> None:
+        self.sessions, self.clock, self.pages = sessions, clock, pages
+        self.signer, self.codes, self.nonces = signer, codes, nonces
 
     # The authorization endpoint
 
@@ -142,6 +148,13 @@ class OAuth(OAuthServiceServicer):
     # The endpoints that clients call themselves
 
     async def CallEndpoint(self, request: pb.CallEndpointRequest, context: Context) -> pb.CallEndpointResponse:
+        """What the endpoint answers; to a proof, with the nonce that the next one says."""
+        answer = await self.called(request)
+        if request.proof:
+            answer.dpop_nonce = self.nonces.make(now=self.clock())
+        return answer
+
+    async def called(self, request: pb.CallEndpointRequest) -> pb.CallEndpointResponse:
         """What the endpoint answers, or the error it comes to. A returned error commits what was done before it."""
         endpoints: Mapping[int, Callable[[AsyncSession, Parameters, str], Awaitable[Answer]]] = {
             pb.CallEndpointRequest.TOKEN: partial(self.token, request),
@@ -161,6 +174,8 @@ class OAuth(OAuthServiceServicer):
                 answer = await work(session, parameters, request.authorization)
             except ProtocolError as error:  # what was shown by then was shown: it is not taken again
                 answer = error
+            except NonceNeeded as why:
+                answer = ProtocolError("use_dpop_nonce", str(why))
             except Unproven as why:
                 answer = ProtocolError("invalid_dpop_proof", str(why))
         if isinstance(answer, ProtocolError):
@@ -212,7 +227,7 @@ class OAuth(OAuthServiceServicer):
         """Of the key that the client signed this request with; "" where it did not, and need not. Asked only of who has
         shown something of ours: what is remembered of a proof takes room."""
         if request.proof:
-            return await proofs.take(session, self.proof(request), now=self.clock())
+            return await proofs.take(session, self.proof(request), client, self.nonces, now=self.clock())
         if client.binds:
             raise Unproven("The tokens of this client are bound to a key: send a proof in the DPoP header (RFC 9449).")
         return ""
@@ -300,7 +315,11 @@ class OAuth(OAuthServiceServicer):
             url = f"{self.signer.issuer}{PATHS[request.endpoint]}"
             method, now = request.method or "POST", self.clock()
             try:
-                await proofs.prove(session, request.proof, said, token, method=method, url=url, now=now)
+                await proofs.prove(
+                    session, request.proof, said, token, method=method, url=url, nonces=self.nonces, now=now
+                )
+            except NonceNeeded as needed:
+                return ProtocolError("use_dpop_nonce", str(needed), status=401, challenge=NONCELESS)
             except Unproven as unproven:
                 return ProtocolError("invalid_dpop_proof", str(unproven), status=401, challenge=UNPROVEN)
         elif proofs.thumbprint_of(said):
@@ -414,6 +433,7 @@ def client_of(said: pb.Client) -> Client:
         types=said.device_authorization,
         pushes=said.require_pushed_authorization_requests,
         binds=said.dpop_bound_access_tokens,
+        echoes=said.require_dpop_nonce,
         version=1,
     )
 
@@ -435,6 +455,7 @@ def client_message(client: Client) -> pb.Client:
         device_authorization=client.types,
         require_pushed_authorization_requests=client.pushes,
         dpop_bound_access_tokens=client.binds,
+        require_dpop_nonce=client.echoes,
         etag=etag_of(client.version, client.id),
     )
 
