@@ -1,6 +1,7 @@
 """The identity service's process."""
 
 from rapport.identity.v1 import (
+    acting_pb2,
     audit_pb2,
     businesses_pb2,
     device_codes_pb2,
@@ -12,6 +13,7 @@ from rapport.identity.v1 import (
     social_pb2,
     subjects_pb2,
 )
+from rapport.identity.v1.acting_pb2_grpc import add_ActingServiceServicer_to_server
 from rapport.identity.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from rapport.identity.v1.businesses_pb2_grpc import add_BusinessServiceServicer_to_server
 from rapport.identity.v1.device_codes_pb2_grpc import add_DeviceCodeServiceServicer_to_server
@@ -36,6 +38,7 @@ from services.identity.ceremonies import Ceremonies
 from services.identity.challenges import forget_challenges
 from services.identity.email_changes import forget_email_changes
 from services.identity.guesses import forget_guesses
+from services.identity.impersonations import forget_impersonations
 from services.identity.known_devices import forget_devices
 from services.identity.oauth.authorizations import forget_authorizations
 from services.identity.oauth.backchannel import telling
@@ -47,6 +50,7 @@ from services.identity.once import forget_spent
 from services.identity.passwords import Passwords
 from services.identity.recoveries import forget_recoveries
 from services.identity.registrations import forget_registrations
+from services.identity.rpc.acting import Acting
 from services.identity.rpc.audit import Audit
 from services.identity.rpc.businesses import Businesses
 from services.identity.rpc.device_codes import DeviceCodes
@@ -103,6 +107,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             audit_pb2.DESCRIPTOR,
             proofs_pb2.DESCRIPTOR,
             device_codes_pb2.DESCRIPTOR,
+            acting_pb2.DESCRIPTOR,
             events_pb2.DESCRIPTOR,
         ],
         servicers=[
@@ -114,6 +119,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             (add_DeviceCodeServiceServicer_to_server, DeviceCodes(sessions, clock)),
             (add_SocialServiceServicer_to_server, social),
             (add_BusinessServiceServicer_to_server, Businesses(sessions, clock, pages, public_url)),
+            (add_ActingServiceServicer_to_server, Acting(sessions, clock, pages, signer, public_url)),
             (add_SubjectServiceServicer_to_server, Subjects(sessions, clock, pages, public_url)),
         ],
         jobs=[
@@ -139,6 +145,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             forget_unfinished_documents,
             forget_invitations,
             forget_subject_links,
+            forget_impersonations,
         ],
         sessions=sessions,
         metadata=models.Base.metadata,

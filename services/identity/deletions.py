@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.etags import check_etag
 from chassis.time import timestamp
-from services.identity import mails, registrations, sessions, users
+from services.identity import impersonations, mails, registrations, sessions, users
 from services.identity.businesses import endings
 from services.identity.facts import state
 from services.identity.models import State, User
@@ -30,6 +30,7 @@ async def request(session: AsyncSession, id: UUID, *, etag: str, now: datetime) 
     user.version, user.update_time = user.version + 1, now
     await sessions.revoke_all(session, id, now=now)
     await authorizations.end_those_of_user(session, id, now=now)
+    await impersonations.end_those_of_user(session, id, now=now)
     await session.flush()
     erasure = f"erasures/{user.erasure_id}"
     await state(session, UserDeletionRequested(user=user.name, erasure=erasure, event_time=timestamp(now)))

@@ -21,8 +21,10 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from chassis.access import STORE
 from chassis.settings import SettingsError
 from chassis.tokens import ALGORITHM, AUDIENCE, LIFE, TYPE
-from services.identity.models import Algorithm, Authorization, BusinessMember, Client, Session
+from services.identity.models import Algorithm, Authorization, BusinessMember, Client, Impersonation, Session
 
+IMPERSONATION = "impersonation"  # the client_id of tokens by which the store's people look at accounts
+LOOKED_AT = "profile orders tickets points"  # what such tokens reach, and chassis.access lets them read
 Key = TypeVar("Key", OKPKey, RSAKey, ECKey)
 BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 OTHERS_NEEDED = (
@@ -67,6 +69,14 @@ class Signer:
         return self.access_token(
             client.name, client.id, now, now + LIFE, credential=credential, scope=scope, **bound(thumbprint)
         )
+
+    def issue_to_staff(self, one: Impersonation, *, now: datetime) -> str:
+        """A token by which one of the store's people looks at a customer's account (RFC 8693, 4.1): without a role, a
+        sign-in or anything that renews it, and as long as the impersonation."""
+        return self.access_token(
+            str(one.user_id), IMPERSONATION, now, one.expire_time,
+            impersonation=str(one.id), roles=[], scope=LOOKED_AT, act={"sub": one.staff},
+        )  # fmt: skip
 
     def access_token(self, sub: str, client: str, now: datetime, end: datetime, **said: Any) -> str:
         """In the profile of RFC 9068."""

@@ -5,7 +5,7 @@ import { factors } from "./factors.js";
 import { listen, stopListening } from "./facts.js";
 import { orders } from "./orders.js";
 import { points } from "./points.js";
-import { address as mailAddress, apps, password, sessions } from "./security.js";
+import { address as mailAddress, apps, password, sessions, visits } from "./security.js";
 import { signIn } from "./sign-in.js";
 import { ways } from "./social.js";
 import { tickets } from "./tickets.js";
@@ -34,7 +34,7 @@ class AccountArea extends HTMLElement {
 function own({ user }) {
   return h("div", { class: "stack" },
     h("div", { class: "columns" }, h("div", { class: "stack" }, orders(user), tickets(user)), points(user)),
-    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user), ways(user)), h("div", { class: "stack" }, sessions(user), factors(user), apps(user), activity(user))));
+    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user), ways(user)), h("div", { class: "stack" }, sessions(user), factors(user), apps(user), visits(user), activity(user))));
 }
 
 function register() {

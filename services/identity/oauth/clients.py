@@ -20,6 +20,7 @@ from services.identity.oauth import assertions, authorizations, keys, programs
 from services.identity.oauth.programs import Reason
 from services.identity.oauth.protocol import ProtocolError
 from services.identity.refusals import ClientNotFound, ClientUnsafe
+from services.identity.tokens import IMPERSONATION
 
 BASIC = "Basic "
 OF_PEOPLE = frozenset({"openid", "profile", "email", "address", "offline_access"})
@@ -92,6 +93,8 @@ def strange(client: Client) -> Iterator[tuple[str, str]]:
     """Fields that do not go with what kind of program it is, and why."""
     if client.id == STORE:
         yield "name", "That is what tokens of the store's own front end say, which need no scope."
+    if client.id == IMPERSONATION:
+        yield "name", "That is what tokens say by which the store's people look at accounts."
     if client.profile is Profile.PUBLIC and client.keys:
         yield "keys", "Whoever has this program has its keys."
     if client.profile is not Profile.SERVICE:
