@@ -71,7 +71,9 @@ class Caller:
     scopes: frozenset[str] = frozenset()
     auth_time: datetime | None = None
     client: str = ""
-    token: str = ""  # clients/{client}/tokens/{token} of a program, which may end one by itself
+    # clients/{client}/tokens/{token} of a program, which may end one by itself; of a program that acts for a person,
+    # clients/{client}/credentials/{credential}
+    token: str = ""
     is_bound: bool = False  # to a key: it is good only where the gateway saw that its holder has the key (RFC 9449)
     memberships: tuple[Membership, ...] = ()
     actor: str = ""  # who acts for the person: users/{user} of the store's people, or clients/{client}

@@ -171,7 +171,7 @@ def read(claims: dict[str, Any], now: datetime, issuer: str) -> tuple[Caller, fl
 
 
 def person(claims: dict[str, Any]) -> Caller:
-    user = UUID(claims["sub"])
+    user, acts = UUID(claims["sub"]), claims.get("actor_credential")
     claim, kept = next(((claim, kept) for claim, kept in KEPT.items() if claim in claims), ("sid", ""))
     return Caller(
         kind="person",
@@ -185,6 +185,7 @@ def person(claims: dict[str, Any]) -> Caller:
         memberships=tuple(map(membership, claims.get("memberships", ()))),
         is_bound="cnf" in claims,
         actor=actor_of(claims),
+        token=f"clients/{claims['client_id']}/credentials/{UUID(acts)}" if acts else "",
     )
 
 

@@ -399,6 +399,7 @@ GRANTS = [
     "refresh_token",
     "client_credentials",
     "urn:ietf:params:oauth:grant-type:device_code",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
 ]
 PROVING = ("private_key_jwt", "client_secret_basic", "client_secret_post")
 SIGNED_WITH = ["ES256", "PS256", "Ed25519", "EdDSA"]  # by programs, whatever it is that they sign

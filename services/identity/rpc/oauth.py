@@ -27,6 +27,7 @@ from services.identity.oauth import (
     claims,
     clients,
     device_codes,
+    exchanges,
     logout,
     programs,
     proofs,
@@ -202,13 +203,19 @@ class OAuth(OAuthServiceServicer):
                 scopes = programs.asked(client, parameters)
                 thumbprint = await self.thumbprint(session, request, client)
                 return programs.granted(client, scopes, self.signer, thumbprint, now=now)
+            case exchanges.GRANT:
+                token = exchanges.asked(client, parameters)
+                known = await exchanges.subject(session, self.signer, token, now=now)
+                scopes = exchanges.scopes(client, known, parameters)
+                thumbprint = await self.thumbprint(session, request, client)
+                return exchanges.granted(client, known, scopes, self.signer, thumbprint, now=now)
             case device_codes.GRANT:
                 found = await device_codes.poll(session, client, parameters.get("device_code", ""), now=now)
                 if isinstance(found, Authorization):
                     thumbprint = await self.thumbprint(session, request, client)
                     authorizations.start(found, client, thumbprint, now=now)
             case _:
-                taken = "authorization_code, refresh_token, client_credentials and device_code"
+                taken = "authorization_code, refresh_token, client_credentials, device_code and token-exchange"
                 return ProtocolError("unsupported_grant_type", f"Taken are {taken}.")
         if isinstance(found, ProtocolError):
             return found
@@ -278,6 +285,8 @@ class OAuth(OAuthServiceServicer):
         said = self.signer.claims(parameters["token"], now=self.clock())  # None: it is a refresh token
         if said is not None and programs.is_own(said):
             return await programs.introspected(session, client, said, self.signer.issuer)
+        if said is not None and "act" in said:
+            return await exchanges.introspected(session, client, said, self.signer.issuer, now=self.clock())
         found = await self.meant(session, parameters["token"])
         if found is None or found.client_id != client.id:
             return {"active": False}
@@ -343,7 +352,7 @@ class OAuth(OAuthServiceServicer):
 
     async def of_access_token(self, session: AsyncSession, token: str) -> Authorization | None:
         said = self.signer.claims(token, now=self.clock())
-        if said is None or "authorization" not in said:
+        if said is None or "authorization" not in said or "act" in said:  # who acts has less than was authorized
             return None
         return await authorizations.live(session, UUID(said["authorization"]), now=self.clock())
 
@@ -434,6 +443,7 @@ def client_of(said: pb.Client) -> Client:
         pushes=said.require_pushed_authorization_requests,
         binds=said.dpop_bound_access_tokens,
         echoes=said.require_dpop_nonce,
+        exchange_scopes=list(dict.fromkeys(said.token_exchange_scopes)),
         version=1,
     )
 
@@ -456,6 +466,7 @@ def client_message(client: Client) -> pb.Client:
         require_pushed_authorization_requests=client.pushes,
         dpop_bound_access_tokens=client.binds,
         require_dpop_nonce=client.echoes,
+        token_exchange_scopes=client.exchange_scopes,
         etag=etag_of(client.version, client.id),
     )
 

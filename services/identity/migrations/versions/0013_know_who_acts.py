@@ -1,7 +1,8 @@
-"""Let clients be asked for a nonce of ours, and the store's people look at accounts."""
+"""Let clients be asked for a nonce of ours and exchange tokens, and the store's people look at accounts."""
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 from chassis.migrations import guard
 
@@ -11,6 +12,9 @@ down_revision = "0012"
 
 def upgrade() -> None:
     op.add_column("client", sa.Column("echoes", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column(
+        "client", sa.Column("exchange_scopes", postgresql.ARRAY(sa.Text()), nullable=False, server_default="{}")
+    )
     op.create_table(
         "impersonation",
         sa.Column("id", sa.Uuid(), nullable=False),
