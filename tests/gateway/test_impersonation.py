@@ -59,11 +59,11 @@ async def test_who_looks_reads_in_every_service_and_changes_nothing(
         ("POST", f"/v1/{eve.user}:changePassword", {"password": "marble teapot at midnight"}),
         ("POST", f"/v1/{eve.user}:changeEmail", {"email": "mallory@example.org"}),
         ("POST", f"/v1/{eve.user}/factors:beginTotp", {}),
-        ("POST", f"/v1/{eve.user}/consents", key),
+        ("POST", f"/v1/{eve.user}/consents", {"use": "NEWSLETTER", "granted": True, "policy": "policies/1", **key}),
         ("POST", f"/v1/{eve.user}/exports", key),
-        ("POST", f"/v1/{eve.user}/vouchers", {"offer": "voucherOffers/five", **key}),
+        ("POST", f"/v1/{eve.user}/vouchers", {"voucherOffer": "voucherOffers/five", **key}),
         ("POST", f"/v1/{eve.user}/referral:claim", {"code": "ABCDEFGH", **key}),
-        ("POST", f"/v1/{eve.user}/tickets", {"title": "Hers?", "body": "No.", "kind": "OTHER"}),
+        ("POST", f"/v1/{eve.user}/tickets", {"title": "Hers?", "body": "No.", "kind": "QUERY"}),
         ("POST", "/v1/recoveries:begin", {"email": eve.email}),
     ):
         problem(await http.request(method, path, json=body, headers=looking), 403, "FORBIDDEN")
