@@ -172,7 +172,10 @@ def read(claims: dict[str, Any], now: datetime, issuer: str) -> tuple[Caller, fl
 
 def person(claims: dict[str, Any]) -> Caller:
     user, acts = UUID(claims["sub"]), claims.get("actor_credential")
+    actor = actor_of(claims)
     claim, kept = next(((claim, kept) for claim, kept in KEPT.items() if claim in claims), ("sid", ""))
+    if claim == "impersonation" and not actor.startswith("users/"):
+        raise ValueError(claim)
     return Caller(
         kind="person",
         name=f"users/{user}",
@@ -184,7 +187,7 @@ def person(claims: dict[str, Any]) -> Caller:
         client=str(claims["client_id"]),
         memberships=tuple(map(membership, claims.get("memberships", ()))),
         is_bound="cnf" in claims,
-        actor=actor_of(claims),
+        actor=actor,
         token=f"clients/{claims['client_id']}/credentials/{UUID(acts)}" if acts else "",
     )
 
@@ -192,10 +195,10 @@ def person(claims: dict[str, Any]) -> Caller:
 def actor_of(claims: dict[str, Any]) -> str:
     """Who acts for the person, where it is not they (RFC 8693, 4.1): one of the store's people, at whatever remove;
     else the last program that it was passed to."""
-    actors, act = [], claims.get("act")
-    while act is not None:
-        actors.append(str(act["sub"]))
-        act = act.get("act")
+    actors: list[str] = []
+    while "act" in claims:
+        claims = claims["act"]
+        actors.append(str(claims["sub"]))
     return next((one for one in actors if one.startswith("users/")), actors[0] if actors else "")
 
 

@@ -65,10 +65,9 @@ async def is_good(session: AsyncSession, said: Claims, *, now: datetime) -> bool
 
 def actors(said: Claims) -> Iterator[str]:
     """Who acts for the person, the last first."""
-    act = said.get("act")
-    while act is not None:
-        yield act["sub"]
-        act = act.get("act")
+    while "act" in said:
+        said = said["act"]
+        yield str(said["sub"])
 
 
 def scopes(client: Client, said: Claims, parameters: Mapping[str, str]) -> Sequence[str]:
