@@ -75,13 +75,17 @@ def bare(url: str) -> tuple[str, str, int | None, str] | None:
         return None
 
 
-async def take(session: AsyncSession, proof: Proof, client: Client | None, nonces: Nonces, *, now: datetime) -> str:
-    """The thumbprint of the key, for the first who shows the proof. The nonce in it is looked at wherever there is one,
-    and has to be there where the client was set up so."""
+def check_nonce(proof: Proof, client: Client | None, nonces: Nonces, *, now: datetime) -> None:
+    """Return where the nonce is one of ours, of these minutes; or where there is none, and the client need not say it
+    (RFC 9449, 8)."""
     if proof.nonce and not nonces.is_good(proof.nonce, now=now):
         raise NonceNeeded("The nonce of the proof is not one of ours, or has ended.")
     if not proof.nonce and client is not None and client.echoes:
         raise NonceNeeded("The proofs of this client say the nonce of the header DPoP-Nonce.")
+
+
+async def take(session: AsyncSession, proof: Proof, *, now: datetime) -> str:
+    """The thumbprint of the key, for the first who shows the proof."""
     if not await once.spend(session, "proof", proof.thumbprint, proof.jti, until=now + OLD + AHEAD):
         raise Unproven("That proof was used before.")
     return proof.thumbprint
@@ -105,7 +109,8 @@ async def prove(
     found = read(proof, method=method, url=url, now=now, access_token=token)
     if not hmac.compare_digest(found.thumbprint, bound):
         raise Unproven("The proof is of another key than the token.")
-    await take(session, found, await session.get(Client, said["client_id"]), nonces, now=now)
+    check_nonce(found, await session.get(Client, said["client_id"]), nonces, now=now)
+    await take(session, found, now=now)
 
 
 def thumbprint_of(said: Mapping[str, Any] | None) -> str:

@@ -210,6 +210,8 @@ class OAuth(OAuthServiceServicer):
                 thumbprint = await self.thumbprint(session, request, client)
                 return exchanges.granted(client, known, scopes, self.signer, thumbprint, now=now)
             case device_codes.GRANT:
+                if request.proof:  # it is looked at before the code is used up: one without its nonce comes again
+                    self.proof(request, client)
                 found = await device_codes.poll(session, client, parameters.get("device_code", ""), now=now)
                 if isinstance(found, Authorization):
                     thumbprint = await self.thumbprint(session, request, client)
@@ -234,14 +236,16 @@ class OAuth(OAuthServiceServicer):
         """Of the key that the client signed this request with; "" where it did not, and need not. Asked only of who has
         shown something of ours: what is remembered of a proof takes room."""
         if request.proof:
-            return await proofs.take(session, self.proof(request), client, self.nonces, now=self.clock())
+            return await proofs.take(session, self.proof(request, client), now=self.clock())
         if client.binds:
             raise Unproven("The tokens of this client are bound to a key: send a proof in the DPoP header (RFC 9449).")
         return ""
 
-    def proof(self, request: pb.CallEndpointRequest, access_token: str = "") -> proofs.Proof:
+    def proof(self, request: pb.CallEndpointRequest, client: Client) -> proofs.Proof:
         method, url = request.method or "POST", f"{self.signer.issuer}{PATHS[request.endpoint]}"
-        return proofs.read(request.proof, method=method, url=url, now=self.clock(), access_token=access_token)
+        found = proofs.read(request.proof, method=method, url=url, now=self.clock())
+        proofs.check_nonce(found, client, self.nonces, now=self.clock())
+        return found
 
     async def pushed(
         self, request: pb.CallEndpointRequest, session: AsyncSession, parameters: Parameters, authorization: str
@@ -250,7 +254,7 @@ class OAuth(OAuthServiceServicer):
         if "request_uri" in parameters:
             return invalid("A request that is pushed names no other.")
         if request.proof:
-            thumbprint = self.proof(request).thumbprint
+            thumbprint = self.proof(request, client).thumbprint
             if parameters.get("dpop_jkt", thumbprint) != thumbprint:
                 raise Unproven("The proof is of another key than dpop_jkt.")
             await self.thumbprint(session, request, client)
