@@ -3,11 +3,11 @@
 import * as oauth from "oauth4webapi";
 import { next, tell } from "./lines.mjs";
 
-const { issuer, id, secret, path, body } = await next();
+const { issuer, id, secret, skew, path, body } = await next();
 const plain = { [oauth.allowInsecureRequests]: true };
 const where = new URL(issuer);
 const server = await oauth.processDiscoveryResponse(where, await oauth.discoveryRequest(where, plain));
-const client = { client_id: id };
+const client = { client_id: id, [oauth.clockSkew]: skew }; // the store may run on a clock of its own
 const proof = oauth.ClientSecretBasic(secret);
 let asked = 0;
 

@@ -2,6 +2,7 @@
 revocation and signing out."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -50,7 +51,7 @@ async def test_a_program_for_node_says_the_nonces_it_is_asked_for(store: Store, 
         (await operator.patch(f"/v1/clients/{name}", json=said)).raise_for_status()
         secret = (await operator.post(f"/v1/clients/{name}:resetSecret", json={})).json()["clientSecret"]
         body = json.dumps({"requestId": str(uuid4())})
-        issuer = store.plan.urls["store"]
-        client.tell(issuer=issuer, id=name, secret=secret, path="/v1/orderEvents", body=body)
+        issuer, skew = store.plan.urls["store"], round((store.clock() - datetime.now(UTC)).total_seconds())
+        client.tell(issuer=issuer, id=name, secret=secret, skew=skew, path="/v1/orderEvents", body=body)
         told = await client.says()
     assert told == {"type": "dpop", "asked": 2, "known": "EVENT_MISSING", "fresh": "EVENT_MISSING"}
