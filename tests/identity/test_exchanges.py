@@ -223,26 +223,25 @@ async def test_a_token_that_is_good_no_more_is_exchanged_no_more(provider: Provi
     issued = await identity.issue(provider.session)
     user = issued.session.partition("/sessions/")[0]
 
-    async def are_refused(*tokens: str) -> bool:
-        return all([(await exchanged(advice, one))[1].get("error") == "invalid_request" for one in tokens])
+    async def errors(*tokens: str) -> list[str]:
+        return [(await exchanged(advice, one))[1].get("error", "") for one in tokens]
 
-    lasting = await token_of(provider, "openid offline_access points")
-    theirs = await token_of(provider)
-    assert not await are_refused(lasting)
-    authorization = f"{user}/authorizations/{claims(provider, lasting)['authorization']}"
+    first, second = await token_of(provider), await token_of(provider)
+    assert await errors(first, second, issued.access_token) == ["", "", ""]
+    authorization = f"{user}/authorizations/{claims(provider, first)['authorization']}"
     asked = pb.DeleteAuthorizationRequest(name=authorization)
     await provider.stub.DeleteAuthorization(asked, metadata=identity.as_(user))
-    assert await are_refused(lasting)
-    assert not await are_refused(theirs, issued.access_token)
+    assert await errors(first, second, issued.access_token) == ["invalid_request", "", ""]
     ended = identity_pb2.DeleteSessionRequest(name=issued.session)
     await identity.stub.DeleteSession(ended, metadata=identity.as_(user))
-    assert await are_refused(theirs, issued.access_token)
+    assert await errors(second, issued.access_token) == ["invalid_request", "invalid_request"]
     await provider.sign_in()
-    late = await token_of(provider)
+    old = await token_of(provider)
     identity.clock.advance(timedelta(minutes=5))
-    assert await are_refused(late)
+    assert await errors(old) == ["invalid_request"]
+    last, own = await token_of(provider), (await identity.issue(provider.session)).access_token
     await identity.delete(identity_pb2.User(name=user))
-    assert await are_refused(late)
+    assert await errors(last, own) == ["invalid_request", "invalid_request"]
 
 
 # Keys -----------------------------------------------------------------------------------------------------------------
