@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from uuid import UUID
 
+from google.api.annotations_pb2 import http as http_option
+from google.api.http_pb2 import HttpRule
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor, MethodDescriptor
 from rapport.annotations.v1.access_pb2 import Access
 from rapport.annotations.v1.access_pb2 import access as access_option
@@ -63,15 +65,23 @@ class Caller:
     kind: Literal["person", "program", "service", "anonymous"]
     name: str = ""  # users/{user}, clients/{client}, services/{service}, or "" for nobody in particular
     roles: frozenset[str] = frozenset()
-    # users/{user}/sessions/{session}, or users/{user}/authorizations/{authorization} of a client; of a program,
-    # clients/{client}/credentials/{credential}
+    # users/{user}/sessions/{session}, users/{user}/authorizations/{authorization} of a client, or
+    # users/{user}/impersonations/{impersonation}; of a program, clients/{client}/credentials/{credential}
     session: str = ""
     scopes: frozenset[str] = frozenset()
     auth_time: datetime | None = None
     client: str = ""
-    token: str = ""  # clients/{client}/tokens/{token} of a program, which may end one by itself
+    # clients/{client}/tokens/{token} of a program, which may end one by itself; of a program that acts for a person,
+    # clients/{client}/credentials/{credential}
+    token: str = ""
     is_bound: bool = False  # to a key: it is good only where the gateway saw that its holder has the key (RFC 9449)
     memberships: tuple[Membership, ...] = ()
+    actor: str = ""  # who acts for the person: users/{user} of the store's people, or clients/{client}
+
+    @property
+    def is_impersonating(self) -> bool:
+        """Whether it is one of the store's people who asks, in the place of the person."""
+        return self.actor.startswith("users/")
 
     @property
     def user(self) -> UUID | None:
@@ -159,10 +169,14 @@ class Policy:
     scope: str
     fresh_seconds: int
     programs: bool
+    looks: bool  # it changes nothing: HTTP's GET
 
     def decide(self, holder: Caller | None, peer: Caller | None, request: Any, clock: Clock) -> None:
         """Return when one way in is open to who holds the token, or to the peer that calls; else raise what the caller
         can do about it."""
+        if holder is not None and holder.is_impersonating and not self.looks:
+            self.decide_on_end(holder, request)
+            return
         if self.public or (peer is not None and peer.name in self.services):
             return
         if holder is None:
@@ -173,6 +187,11 @@ class Policy:
             self.decide_on_program(holder)
         else:
             self.decide_on_person(holder, request, clock)
+
+    def decide_on_end(self, staff: Caller, request: Any) -> None:
+        """Whoever looks at an account in its owner's place may do one thing besides: end just that."""
+        if self.owner is None or self.owner(request) != staff.session:
+            raise Forbidden("Who looks at an account changes nothing in it.")
 
     def decide_on_program(self, program: Caller) -> None:
         if not self.programs:
@@ -236,6 +255,7 @@ def policy(method: MethodDescriptor) -> Policy:
     said = method.GetOptions().Extensions[access_option]
     for wrong in mistakes(method, said):
         raise NoPolicy(wrong)
+    http: HttpRule = method.GetOptions().Extensions[http_option]  # type: ignore[index]
     return Policy(
         public=said.public,
         signed_in=said.signed_in,
@@ -246,6 +266,7 @@ def policy(method: MethodDescriptor) -> Policy:
         scope=said.scope,
         fresh_seconds=said.fresh.seconds,
         programs=said.programs,
+        looks=http.WhichOneof("pattern") == "get",
     )
 
 

@@ -1,4 +1,5 @@
-"""Which sessions, authorizations, memberships, users and programs have no tokens any more, as identity states it.
+"""Which sessions, authorizations, impersonations, memberships, users and programs have no tokens any more, as identity
+states it.
 
 Every instance hears all of it for itself. While NATS is away, a token ends by its own end, minutes later.
 """
@@ -12,6 +13,7 @@ from google.protobuf.message import Message
 from rapport.identity.v1.events_pb2 import (
     AuthorizationRevoked,
     ClientRevoked,
+    ImpersonationEnded,
     MembershipEnded,
     SessionRevoked,
     UserDeleted,
@@ -30,6 +32,7 @@ ENDS: tuple[type[Message], ...] = (
     SessionRevoked,
     AuthorizationRevoked,
     ClientRevoked,
+    ImpersonationEnded,
     MembershipEnded,
     UserDeletionRequested,
     UserDeleted,

@@ -211,7 +211,10 @@ class Call:
         way, took = self.way, time.perf_counter() - self.began
         telemetry.rpc_handled(way.method, code, took)
         say = log.error if event == "rpc_failed" else log.debug if way.is_quiet else log.info
-        say(event, method=way.short, code=code.name, ms=round(took * 1000, 1), caller=Name(caller().name), **more)
+        who = caller()
+        if who.actor:
+            more["actor"] = Name(who.actor)
+        say(event, method=way.short, code=code.name, ms=round(took * 1000, 1), caller=Name(who.name), **more)
 
 
 def text(value: str | bytes | None) -> str:

@@ -29,6 +29,8 @@ ALGORITHM = "Ed25519"  # RFC 9864's name for what was EdDSA on that curve
 TYPE = "at+jwt"  # so that no other token of ours is taken for one (RFC 9068, 2.1)
 LIFE = timedelta(minutes=5)  # at most
 SKEW = timedelta(seconds=30)  # between the clocks of two machines
+# What a person's token hangs on, by the claim that says it.
+KEPT = {"sid": "sessions", "authorization": "authorizations", "impersonation": "impersonations"}
 BEARER, DPOP = "Bearer ", "DPoP "  # the latter for a token that is bound to a key (RFC 9449, 7.1)
 
 Keys = Callable[[], Awaitable[Sequence[Jwk]]]
@@ -169,20 +171,35 @@ def read(claims: dict[str, Any], now: datetime, issuer: str) -> tuple[Caller, fl
 
 
 def person(claims: dict[str, Any]) -> Caller:
-    user = UUID(claims["sub"])
-    kept = "sessions" if "sid" in claims else "authorizations"
-    kept += f"/{UUID(claims['sid' if 'sid' in claims else 'authorization'])}"
+    user, acts = UUID(claims["sub"]), claims.get("actor_credential")
+    actor = actor_of(claims)
+    claim, kept = next(((claim, kept) for claim, kept in KEPT.items() if claim in claims), ("sid", ""))
+    if claim == "impersonation" and not actor.startswith("users/"):
+        raise ValueError(claim)
     return Caller(
         kind="person",
         name=f"users/{user}",
         roles=frozenset(map(str, claims["roles"])),
-        session=f"users/{user}/{kept}",
+        session=f"users/{user}/{kept}/{UUID(claims[claim])}",
         scopes=frozenset(str(claims["scope"]).split()),
-        auth_time=datetime.fromtimestamp(claims["auth_time"], UTC),
+        # Who is looked at did not sign in for it: what asks for a fresh sign-in is shut.
+        auth_time=None if claim == "impersonation" else datetime.fromtimestamp(claims["auth_time"], UTC),
         client=str(claims["client_id"]),
         memberships=tuple(map(membership, claims.get("memberships", ()))),
         is_bound="cnf" in claims,
+        actor=actor,
+        token=f"clients/{claims['client_id']}/credentials/{UUID(acts)}" if acts else "",
     )
+
+
+def actor_of(claims: dict[str, Any]) -> str:
+    """Who acts for the person, where it is not they (RFC 8693, 4.1): one of the store's people, at whatever remove;
+    else the last program that it was passed to."""
+    actors: list[str] = []
+    while "act" in claims:
+        claims = claims["act"]
+        actors.append(str(claims["sub"]))
+    return next((one for one in actors if one.startswith("users/")), actors[0] if actors else "")
 
 
 def program(claims: dict[str, Any]) -> Caller:

@@ -10,6 +10,7 @@ from rapport.annotations.v1.event_pb2 import event as event_option
 from rapport.commerce.v1 import commerce_pb2
 from rapport.commerce.v1 import events_pb2 as commerce_events
 from rapport.identity.v1 import (
+    acting_pb2,
     audit_pb2,
     businesses_pb2,
     device_codes_pb2,
@@ -68,6 +69,7 @@ CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
         audit_pb2.DESCRIPTOR,
         proofs_pb2.DESCRIPTOR,
         device_codes_pb2.DESCRIPTOR,
+        acting_pb2.DESCRIPTOR,
     ),
     "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR),
     "privacy": (privacy_pb2.DESCRIPTOR,),

@@ -99,7 +99,7 @@ class App:
             return refusal(own(Internal("Something failed on our side.")), now)
 
     async def send(self, reply: Answer, request: Request, now: Span, send: Send) -> None:
-        reply.headers += self.always
+        reply.headers += [*self.always, *request.owed]
         if all(name != POLICY for name, _ in reply.headers):
             reply.headers.append(INERT)
         reply.headers.append((b"x-request-id", now.request_id.encode()))

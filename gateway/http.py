@@ -35,7 +35,7 @@ class Gone(Exception):  # noqa: N818 - it is what they are
 class Request:
     """One request."""
 
-    __slots__ = ("headers", "method", "path", "peer", "query", "receive", "sent")
+    __slots__ = ("headers", "method", "owed", "path", "peer", "query", "receive", "sent")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
@@ -45,6 +45,7 @@ class Request:
         self.sent: Headers = scope["headers"]
         self.peer: str = (scope.get("client") or ("",))[0]  # the address of whoever holds the other end of the line
         self.receive = receive
+        self.owed: Headers = []  # what any answer to it says, a refusal too
 
     @property
     def is_safe(self) -> bool:

@@ -30,7 +30,7 @@ from gateway.http import Handler, Headers, Request, Response, pairs
 from gateway.pages import HEADERS, Pages, policy
 from gateway.providers import Providers, origins
 from gateway.refusals import OriginRefused
-from gateway.sessions import CLEARED, LINKED, Sessions, cookies, device_cookie, device_of
+from gateway.sessions import CLEARED, LINKED, Sessions, cookies, device_cookie, device_of, nonce_of
 from gateway.visitors import Visitors, remembered
 
 JSON: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
@@ -337,7 +337,7 @@ class OAuth:
                     raise
                 said = {"error": "invalid_request", "error_description": refused(error).message}
                 return Response(orjson.dumps(said), 400, [*JSON])
-            headers = [*JSON]
+            headers = [*JSON, *nonce_of(told.dpop_nonce)]
             if told.www_authenticate:
                 headers.append((b"www-authenticate", told.www_authenticate.encode()))
             return Response(told.body, told.status, headers)
@@ -399,6 +399,7 @@ GRANTS = [
     "refresh_token",
     "client_credentials",
     "urn:ietf:params:oauth:grant-type:device_code",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
 ]
 PROVING = ("private_key_jwt", "client_secret_basic", "client_secret_post")
 SIGNED_WITH = ["ES256", "PS256", "Ed25519", "EdDSA"]  # by programs, whatever it is that they sign

@@ -50,6 +50,7 @@ BY_CODE = {
 CHALLENGES = {  # of HTTP, where it is not the token that is wrong
     "SIGN_IN_NEEDED": b"Bearer",
     "PROOF_INVALID": b'DPoP error="invalid_dpop_proof", algs="ES256 PS256 Ed25519 EdDSA"',
+    "PROOF_NONCE_NEEDED": b'DPoP error="use_dpop_nonce", algs="ES256 PS256 Ed25519 EdDSA"',
 }
 SOON = timedelta(seconds=2)  # to come again in, where who refuses does not say
 STEP = re.compile(r"(\w+)(?:\[(\d+)\])?")

@@ -19,7 +19,7 @@ from rapport.identity.v1.proofs_pb2 import CheckProofRequest
 from rapport.identity.v1.proofs_pb2_grpc import ProofServiceStub
 
 from chassis.client import Metadata, as_person
-from chassis.refusal import SignInNeeded, TokenInvalid
+from chassis.refusal import SignInNeeded, TokenInvalid, refused
 from chassis.time import Clock, moment
 from chassis.tokens import DPOP
 from gateway.http import Headers, Request
@@ -112,7 +112,11 @@ class Sessions:
         asked = CheckProofRequest(
             proof=request.every(b"dpop"), method=request.method, path=request.path, access_token=fit(token)
         )
-        await self.proofs.CheckProof(asked)
+        try:
+            request.owed += nonce_of((await self.proofs.CheckProof(asked)).nonce)
+        except grpc.aio.AioRpcError as error:
+            request.owed += nonce_of(refused(error).metadata.get("nonce", ""))
+            raise
 
     async def signed_in(self, request: Request) -> Person:
         """The person of the cookie, or a refusal."""
@@ -172,6 +176,11 @@ def device_of(request: Request) -> str:
     """The secret that this browser is known by; "" where it is not, or shows something else."""
     secret = request.cookie(DEVICE)
     return secret if SECRET.fullmatch(secret) else ""
+
+
+def nonce_of(nonce: str) -> Headers:
+    """What a program is to say in its next proof (RFC 9449, 8.2)."""
+    return [(b"dpop-nonce", nonce.encode())] if nonce else []
 
 
 def fit(proof: str) -> str:

@@ -9,6 +9,7 @@ Events in: privacy's erasure.ordered.
 Events out: user.created, user.updated, user.deletion_requested, user.deleted, session.created, session.revoked,
 authorization.created, authorization.revoked, credential.added, credential.removed, external.identity_linked,
 external.identity_unlinked, business.submitted, .approved, .info_requested, .refused, .suspended, .reinstated,
-.withdrawn, .updated, .customer_erased and .closed, membership.began, membership.ended.
+.withdrawn, .updated, .customer_erased and .closed, membership.began, membership.ended, user.impersonated,
+impersonation.ended.
 Calls: no service of ours; the providers that people sign in with.
 """

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from rapport.identity.v1 import (
+    acting_pb2,
     audit_pb2,
     businesses_pb2,
     device_codes_pb2,
@@ -14,6 +15,7 @@ from rapport.identity.v1 import (
     social_pb2,
     subjects_pb2,
 )
+from rapport.identity.v1.acting_pb2_grpc import add_ActingServiceServicer_to_server
 from rapport.identity.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from rapport.identity.v1.businesses_pb2_grpc import add_BusinessServiceServicer_to_server
 from rapport.identity.v1.device_codes_pb2_grpc import add_DeviceCodeServiceServicer_to_server
@@ -39,16 +41,19 @@ from services.identity.ceremonies import Ceremonies
 from services.identity.challenges import forget_challenges
 from services.identity.email_changes import forget_email_changes
 from services.identity.guesses import forget_guesses
+from services.identity.impersonations import forget_impersonations
 from services.identity.known_devices import forget_devices
 from services.identity.oauth.authorizations import forget_authorizations
 from services.identity.oauth.backchannel import telling
 from services.identity.oauth.codes import Codes
 from services.identity.oauth.device_codes import forget_device_codes
+from services.identity.oauth.nonces import Nonces
 from services.identity.oauth.pushed import forget_pushed_requests
 from services.identity.once import forget_spent
 from services.identity.passwords import Passwords
 from services.identity.recoveries import forget_recoveries
 from services.identity.registrations import forget_registrations
+from services.identity.rpc.acting import Acting
 from services.identity.rpc.audit import Audit
 from services.identity.rpc.businesses import Businesses
 from services.identity.rpc.device_codes import DeviceCodes
@@ -84,11 +89,10 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
     pages = Pages(settings.page_key.value.encode())
     signer = Signer(settings.signing_key.value, settings.id_token_key.value, issuer=settings.issuer)
     codes = Codes(settings.oauth_key.value)
+    nonces = Nonces(codes.keys)
     marks, public_url = Marks(codes.keys[0]), settings.public_url.rstrip("/")
-    sealer, asks = (
-        Sealer(settings.factor_key.value, "RAPPORT_FACTOR_KEY_FILE"),
-        Ceremonies(settings.factor_key.value, public_url),
-    )
+    sealer = Sealer(settings.factor_key.value, "RAPPORT_FACTOR_KEY_FILE")
+    asks = Ceremonies(settings.factor_key.value, public_url)
     cooling_off = timedelta(days=settings.deletion_cooling_off_days)
     identity = Identity(sessions, clock, pages, passwords, signer, marks, public_url, cooling_off)
     factors = Factors(sessions, clock, pages, passwords, sealer, asks, public_url)
@@ -107,17 +111,19 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             audit_pb2.DESCRIPTOR,
             proofs_pb2.DESCRIPTOR,
             device_codes_pb2.DESCRIPTOR,
+            acting_pb2.DESCRIPTOR,
             events_pb2.DESCRIPTOR,
         ],
         servicers=[
             (add_IdentityServiceServicer_to_server, identity),
             (add_FactorsServiceServicer_to_server, factors),
-            (add_OAuthServiceServicer_to_server, OAuth(sessions, clock, pages, signer, codes)),
+            (add_OAuthServiceServicer_to_server, OAuth(sessions, clock, pages, signer, codes, nonces)),
             (add_AuditServiceServicer_to_server, Audit(sessions, pages)),
-            (add_ProofServiceServicer_to_server, Proofs(sessions, clock, signer)),
+            (add_ProofServiceServicer_to_server, Proofs(sessions, clock, signer, nonces)),
             (add_DeviceCodeServiceServicer_to_server, DeviceCodes(sessions, clock)),
             (add_SocialServiceServicer_to_server, social),
             (add_BusinessServiceServicer_to_server, Businesses(sessions, clock, pages, public_url)),
+            (add_ActingServiceServicer_to_server, Acting(sessions, clock, pages, signer, public_url)),
             (add_SubjectServiceServicer_to_server, Subjects(sessions, clock, pages, public_url)),
         ],
         jobs=[
@@ -145,6 +151,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             forget_subject_links,
             deletions.purge_users,
             contacts.doubting(timedelta(days=settings.contact_check_days)),
+            forget_impersonations,
         ],
         sessions=sessions,
         metadata=models.Base.metadata,

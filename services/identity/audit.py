@@ -72,6 +72,8 @@ def by_whom(owner: str) -> tuple[Actor, str, str]:
     who = present.get(None)
     if who is None:
         return Actor.CLOCK, "", ""
+    if who.is_impersonating:
+        return Actor.STAFF, who.actor, ""
     if who.kind == "person" and who.client not in ("", STORE):
         return Actor.PROGRAM, "", f"clients/{who.client}"
     if who.kind == "person" and who.name != owner:

@@ -20,7 +20,7 @@ from chassis.database import Sessions
 from chassis.etags import check_etag
 from chassis.jobs import job
 from chassis.time import timestamp
-from services.identity import mails, registrations, sessions, users
+from services.identity import impersonations, mails, registrations, sessions, users
 from services.identity.businesses import endings
 from services.identity.facts import state
 from services.identity.models import State, User
@@ -90,6 +90,7 @@ async def sign_out(session: AsyncSession, user: User, now: datetime) -> None:
     user.version, user.update_time = user.version + 1, now
     await sessions.revoke_all(session, user.id, now=now)
     await authorizations.end_those_of_user(session, user.id, now=now)
+    await impersonations.end_those_of_user(session, user.id, now=now)
     await session.flush()
 
 

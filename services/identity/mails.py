@@ -93,6 +93,24 @@ async def password_changed(session: AsyncSession, *, to: str, person: UUID, publ
     )
 
 
+async def impersonation_begun(session: AsyncSession, *, to: str, person: UUID, public_url: str) -> None:
+    """What a customer gets to know when one of the store's people looks at their account."""
+    await send(
+        session,
+        to,
+        person,
+        template="impersonation_begun",
+        subject="Somebody of the store looks at your account",
+        paragraphs=[
+            "One of our people is looking at your account, for five minutes at most.",
+            "They see your profile, orders, messages and points as you do, and can change nothing.",
+            "Who it was to the store, when, and why is in your account, where you can end it:",
+            f"{public_url}/#account",
+            "If you do not know why, ask us.",
+        ],
+    )
+
+
 async def leave_address(session: AsyncSession, *, to: str, person: UUID, token: str, public_url: str) -> None:
     """The link by which who reads at the present address lets the account go to another."""
     await send(

@@ -173,3 +173,15 @@ class MemberNotFound(Refusal):
 
 class BusinessFull(Refusal):
     code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.BUSINESS_FULL)
+
+
+class ProofNonceNeeded(Refusal):
+    code, reason = StatusCode.UNAUTHENTICATED, ErrorReason.Name(errors.PROOF_NONCE_NEEDED)
+
+
+class UserIsStaff(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.USER_IS_STAFF)
+
+
+class ImpersonationNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.IMPERSONATION_NOT_FOUND)

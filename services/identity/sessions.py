@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.database import Sessions
 from chassis.jobs import job
 from chassis.time import timestamp
-from services.identity import addresses, opaque
+from services.identity import addresses, impersonations, opaque
 from services.identity.facts import state
 from services.identity.models import Credential, Session, State, User
 from services.identity.oauth import authorizations, backchannel
@@ -163,6 +163,7 @@ async def revoke(session: AsyncSession, ending: Iterable[Session], now: datetime
     """End sessions, and what clients may do because of them; those who wish to hear of it are told."""
     ending = list(ending)
     await authorizations.end_with_sessions(session, [one.id for one in ending], now)
+    await impersonations.end_with_sessions(session, [one.id for one in ending], now)
     await backchannel.note(session, [one.id for one in ending], now)
     for one in ending:
         one.revoke_time = now

@@ -13,7 +13,8 @@ class Settings(ServiceSettings):
     public_url: str  # where people reach the store's help centre: links in mails begin with it
     signing_key: Secret  # Ed25519 keys in PEM, the same in all replicas: the first signs, all are published
     id_token_key: Secret  # RSA keys in PEM, likewise, and P-256 keys where clients want ES256
-    # Keys of codes and refresh tokens, the same in all replicas: hex, 32 bytes or more, a line each, the first in use.
+    # Keys of codes, refresh tokens and nonces, the same in all replicas: hex, 32 bytes or more, a line each, the first
+    # in use.
     oauth_key: Secret
     # Keys that seal what apps with codes share with us, the same in all replicas: hex, 32 bytes, a line each, the first
     # in use.

@@ -9,7 +9,7 @@ ended, remove that.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -21,8 +21,12 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from chassis.access import STORE
 from chassis.settings import SettingsError
 from chassis.tokens import ALGORITHM, AUDIENCE, LIFE, TYPE
-from services.identity.models import Algorithm, Authorization, BusinessMember, Client, Session
+from services.identity.models import Algorithm, Authorization, BusinessMember, Client, Impersonation, Session
 
+IMPERSONATION = "impersonation"  # the client_id of tokens by which the store's people look at accounts
+LOOKED_AT = "profile orders tickets points"  # what such tokens reach, and chassis.access lets them read
+# What an exchanged token says as the one before it: what it hangs on, and how its person signed in.
+PASSED_ON = ("sid", "authorization", "impersonation", "auth_time", "acr", "amr")
 Key = TypeVar("Key", OKPKey, RSAKey, ECKey)
 BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 OTHERS_NEEDED = (
@@ -67,6 +71,28 @@ class Signer:
         return self.access_token(
             client.name, client.id, now, now + LIFE, credential=credential, scope=scope, **bound(thumbprint)
         )
+
+    def issue_to_staff(self, one: Impersonation, *, now: datetime) -> str:
+        """A token by which one of the store's people looks at a customer's account (RFC 8693, 4.1): without a role, a
+        sign-in or anything that renews it, and as long as the impersonation."""
+        return self.access_token(
+            str(one.user_id), IMPERSONATION, now, one.expire_time,
+            impersonation=str(one.id), roles=[], scope=LOOKED_AT, act={"sub": one.staff},
+        )  # fmt: skip
+
+    def issue_exchanged(
+        self, client: Client, said: Mapping[str, Any], scopes: Sequence[str], thumbprint: str = "", *, now: datetime
+    ) -> tuple[str, int]:
+        """A token for a program that acts for a person, by one that it was shown and that says this, and when it ends:
+        never after that. It hangs on the same session or authorization, and on the program's credential."""
+        end = min(now + LIFE, datetime.fromtimestamp(said["exp"], now.tzinfo))
+        act = {"sub": client.name} | ({"act": said["act"]} if "act" in said else {})
+        token = self.access_token(
+            said["sub"], client.id, now, end, roles=[], scope=" ".join(scopes),
+            act=act, actor_credential=str(client.credential_id),
+            **{name: said[name] for name in PASSED_ON if name in said}, **bound(thumbprint),
+        )  # fmt: skip
+        return token, int(end.timestamp())
 
     def access_token(self, sub: str, client: str, now: datetime, end: datetime, **said: Any) -> str:
         """In the profile of RFC 9068."""

@@ -3,7 +3,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,7 +22,7 @@ from chassis.time import TestClock, system_clock
 from chassis.tokens import ALGORITHM, LIFE, SKEW, TYPE, Keyring, Keys, Tokens, keys_of_identity
 from tests.chassis.oracle import Question, consulted
 from tests.chassis.test_rpc import refusal_of
-from tests.tokens import ISSUER, KEY, as_user, keys, mint
+from tests.tokens import ISSUER, KEY, as_user, keys, mint, signed
 
 ADA = UUID("8a3c9a5e-0c5f-4a56-9f0e-3f4d7c5b2a10")
 OTHER_KEY = OKPKey.generate_key("Ed25519", {"kid": "tests"})
@@ -96,6 +96,11 @@ async def test_a_token_is_checked_once(clock: TestClock) -> None:
         {"memberships": ["abc"]},
         {"memberships": [["acme", str(ADA), "owner"]]},
         {"memberships": [[str(ADA), str(ADA), "boss"]]},
+        {"act": None},
+        {"act": 7},
+        {"act": {}},
+        {"act": {"sub": f"users/{ADA}", "act": "x"}},
+        {"actor_credential": "x"},
     ],
 )
 async def test_a_token_that_says_something_else_is_not_ours(clock: TestClock, claims: dict[str, Any]) -> None:
@@ -112,6 +117,39 @@ async def test_a_token_says_everything(clock: TestClock, missing: str) -> None:
     token = jwt.encode({"alg": ALGORITHM, "typ": TYPE, "kid": "tests"}, claims, KEY, algorithms=[ALGORITHM])
     with pytest.raises(TokenInvalid):
         await whose(made(clock), token)
+
+
+ALMA = f"users/{uuid4()}"
+PROGRAM, OTHER = "clients/advice", "clients/letters"
+
+
+@pytest.mark.parametrize(
+    ("act", "actor", "looks"),
+    [
+        (None, "", False),
+        ({"sub": PROGRAM}, PROGRAM, False),
+        ({"sub": OTHER, "act": {"sub": PROGRAM}}, OTHER, False),
+        ({"sub": ALMA}, ALMA, True),
+        ({"sub": OTHER, "act": {"sub": PROGRAM, "act": {"sub": ALMA}}}, ALMA, True),  # at whatever remove
+    ],
+)
+async def test_who_acts_for_the_person_is_known(clock: TestClock, act: Any, actor: str, looks: bool) -> None:
+    who = await whose(made(clock), mint(ADA, now=clock(), **({"act": act} if act else {})))
+    assert (who.user, who.actor, who.is_impersonating) == (ADA, actor, looks)
+
+
+def looking(now: datetime, **said: object) -> str:
+    usual = {"sub": str(ADA), "client_id": "impersonation", "roles": [], "scope": "", "act": {"sub": ALMA}}
+    return signed({**usual, "impersonation": str(uuid4()), **said}, now)
+
+
+async def test_who_looks_has_signed_in_for_nothing_and_says_who_they_are(clock: TestClock) -> None:
+    who = await whose(made(clock), looking(clock()))
+    assert who.session.startswith(f"users/{ADA}/impersonations/")
+    assert who.auth_time is None
+    for act in ({"sub": PROGRAM}, {"sub": ""}):
+        with pytest.raises(TokenInvalid):
+            await whose(made(clock), looking(clock(), act=act))
 
 
 @pytest.mark.parametrize("type", [None, "JWT", "logout+jwt", "dpop+jwt", "at+JWT"])

@@ -13,6 +13,7 @@ from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from rapport.commerce.v1 import commerce_pb2
 from rapport.holder.v1 import holder_pb2
 from rapport.identity.v1 import (
+    acting_pb2,
     audit_pb2,
     businesses_pb2,
     device_codes_pb2,
@@ -56,6 +57,7 @@ SERVED: Mapping[str, tuple[FileDescriptor, ...]] = {
         audit_pb2.DESCRIPTOR,
         proofs_pb2.DESCRIPTOR,
         device_codes_pb2.DESCRIPTOR,
+        acting_pb2.DESCRIPTOR,
         holder_pb2.DESCRIPTOR,
     ),
     "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR, holder_pb2.DESCRIPTOR),

@@ -9,12 +9,13 @@ from uuid import UUID, uuid4
 
 import grpc
 import pytest
+from google.api.annotations_pb2 import http as http_option
 from google.protobuf.message_factory import GetMessageClass
 from rapport.annotations.v1.access_pb2 import Access
 from rapport.annotations.v1.access_pb2 import access as access_option
 
 from chassis.access import MEMBERS, ROLES, SERVICES
-from chassis.client import Metadata
+from chassis.client import Metadata, as_person
 from chassis.refusal import refused
 from tests import tokens
 from tests.contract.conftest import METHODS, Method
@@ -33,7 +34,7 @@ class Kind(NamedTuple):
     expected: str
 
 
-def kinds(said: Access, now: Any) -> Iterator[Kind]:
+def kinds(method: Method, said: Access, now: Any) -> Iterator[Kind]:
     is_own = bool(said.owner)
     people = bool(said.signed_in or said.roles or said.owner)
     unknown = "" if said.public else "SIGN_IN_NEEDED"
@@ -77,12 +78,22 @@ def kinds(said: Access, now: Any) -> Iterator[Kind]:
     lying = tokens.as_program("robot", now=now, scope=said.scope, sub=str(OWNER))
     yield Kind("program that says it is the owner", lying, "TOKEN_INVALID")
     yield Kind("stale sign-in", old, person(tuple(said.roles), True) or fresh)
+    # One of the store's people in the owner's place: reads what the scope lets a client read, and does nothing.
+    reads: str = method.descriptor.GetOptions().Extensions[http_option].get  # type: ignore[index]
+    reach = person((), not said.member) or ("" if said.scope else "SCOPE_MISSING")
+    seen = "" if said.public else reach or ("SIGN_IN_TOO_OLD" if said.fresh.seconds else "")
+    yield Kind("who looks in the owner's place", looking(said.scope, now), seen if reads else "FORBIDDEN")
     yield Kind("ended token", tokens.as_user(OWNER, *said.roles, now=now - timedelta(minutes=6)), "TOKEN_INVALID")
     yield Kind("forged token", (("authorization", "Bearer e30.e30.AAAA"),), "TOKEN_INVALID")
     for service in sorted(SERVICES):
         admitted = said.public or service in said.services
         yield Kind(f"service {service}", as_service(service), "" if admitted else refusal_of_peer(people))
     yield Kind("unknown service", (("x-rapport-service", "made up"),), "TOKEN_INVALID")
+
+
+def looking(scope: str, now: Any) -> Metadata:
+    said = {"sub": str(OWNER), "client_id": "impersonation", "impersonation": str(uuid4()), "roles": [], "scope": scope}
+    return as_person(tokens.signed({**said, "act": {"sub": f"users/{OTHER}"}}, now))
 
 
 def refusal_of_peer(people: bool) -> str:
@@ -127,7 +138,7 @@ async def test_every_method_admits_whom_its_contract_admits_and_nobody_else(
     wrong = []
     for method in METHODS:
         said: Access = method.descriptor.GetOptions().Extensions[access_option]
-        for kind in kinds(said, clock()):
+        for kind in kinds(method, said, clock()):
             found = await outcome(channels[method.service], method, request_of(method, said), kind.metadata)
             tried[found or "let in"] += 1
             if found != kind.expected:

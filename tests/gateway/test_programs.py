@@ -10,8 +10,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from services.identity.oauth.exchanges import ACCESS_TOKEN
 from tests.gateway.conftest import problem
 from tests.gateway.test_oauth import CALLBACK, VERIFIER, Browser, made, told
+from tests.identity.conformance.party import party
 from tests.identity.keys import OTHER_P256, P256, asserted, assertion, proof, public
 from tests.journeys.people import eventually
 from tests.store import PASSWORD, Registered, Store
@@ -139,6 +141,83 @@ def problem_of(answer: httpx.Response) -> str:
     """The challenge of a request whose proof was no good."""
     problem(answer, 401, "PROOF_INVALID")
     return str(answer.headers["www-authenticate"])
+
+
+async def test_a_program_that_has_to_say_a_nonce_learns_it_from_each_answer(
+    store: Store, operator: httpx.AsyncClient, http: httpx.AsyncClient
+) -> None:
+    name, path = await program(operator, keys=[public(P256)], requireDpopNonce=True), "/v1/orderEvents"
+
+    async def granted(**said: str) -> httpx.Response:
+        shown = proven(store, "/oauth/token", **said)
+        return await http.post("/oauth/token", data=GRANT | by_key(store, name), headers=shown)
+
+    asked = await granted()
+    assert (asked.status_code, asked.json()["error"]) == (400, "use_dpop_nonce")
+    answer = await granted(nonce=asked.headers["dpop-nonce"])
+    assert answer.status_code == 200
+    token, nonce = answer.json()["access_token"], answer.headers["dpop-nonce"]
+
+    async def stated(**said: str) -> httpx.Response:
+        headers = {"authorization": f"DPoP {token}"} | proven(store, path, token=token, **said)
+        return await http.post(path, json={"requestId": str(uuid4())}, headers=headers)
+
+    let_in = await stated(nonce=nonce)
+    problem(let_in, 400, "EVENT_MISSING")
+    assert let_in.headers["dpop-nonce"]
+    for said in ({}, {"nonce": "made-up"}):
+        refused = await stated(**said)
+        problem(refused, 401, "PROOF_NONCE_NEEDED")
+        assert refused.headers["www-authenticate"].startswith('DPoP error="use_dpop_nonce"')
+        problem(await stated(nonce=refused.headers["dpop-nonce"]), 400, "EVENT_MISSING")
+    bare = await http.post("/oauth/token", data=GRANT | {"client_id": name})
+    assert "dpop-nonce" not in bare.headers
+
+
+async def test_a_page_of_another_origin_reads_the_nonce(store: Store, http: httpx.AsyncClient) -> None:
+    answer = await http.post("/oauth/token", headers={"origin": "https://app.example.org", "dpop": "x"})
+    assert answer.headers["dpop-nonce"]
+    assert "DPoP-Nonce" in answer.headers["access-control-expose-headers"].split(", ")
+
+
+async def test_what_was_exchanged_ends_with_what_it_was_got_for_and_with_the_program(
+    store: Store, operator: httpx.AsyncClient, http: httpx.AsyncClient
+) -> None:
+    reach = ["profile", "points", "orders"]
+    exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+    assert exchange in (await http.get("/.well-known/openid-configuration")).json()["grant_types_supported"]
+    async with party(store, store.register("eve"), scopes=["openid", *reach]) as rp:
+        theirs = (await rp.tokens(scope=" ".join(["openid", *reach])))["access_token"]
+        user = rp.person.user
+
+    async def given(client: str) -> str:
+        secret = (await operator.post(f"/v1/clients/{client}:resetSecret", json={})).json()["clientSecret"]
+        said = {"grant_type": exchange, "subject_token": theirs, "subject_token_type": ACCESS_TOKEN}
+        answer = (await http.post("/oauth/token", data=said, auth=(client, secret))).raise_for_status()
+        return str(answer.json()["access_token"])
+
+    async def answers(token: str) -> set[int]:
+        paths = [f"/v1/{user}", f"/v1/{user}/pointsAccount", f"/v1/{user}/orders"]
+        headers = {"authorization": f"Bearer {token}"}
+        return {(await http.get(path, headers=headers)).status_code for path in paths}
+
+    async def ends(token: str) -> bool:
+        return await answers(token) == {401}
+
+    one, other = [await program(operator, tokenExchangeScopes=reach) for _ in range(2)]
+    first, second = await given(one), await given(other)
+    assert await answers(first) == await answers(second) == {200}
+    (await operator.post(f"/v1/clients/{one}:resetSecret", json={})).raise_for_status()
+    await eventually(lambda: ends(first), "the end with the program's secret", patience=5.0)
+    assert await answers(second) == {200}
+    hers = store.bearer(user)
+    [let_in] = (await http.get(f"/v1/{user}/authorizations", headers=hers)).json()["authorizations"]
+    (await http.delete(f"/v1/{let_in['name']}", headers=hers)).raise_for_status()
+    await eventually(lambda: ends(second), "the end with what the person allowed", patience=5.0)
+    assert await answers(theirs) == {401}
+    told = await http.get(f"/v1/{user}", headers={"authorization": f"Bearer {second}"})
+    problem(told, 401, "TOKEN_INVALID")
+    assert store.logged("loyalty", caller=user, actor=f"clients/{other}")
 
 
 async def test_of_fifty_calls_with_one_proof_at_once_one_is_carried(

@@ -28,6 +28,7 @@ class Provider:
     client: str = "app"
     secret: str = ""
     session: str = ""
+    nonce: str = ""  # of the last answer's DPoP-Nonce
     stub: OAuthServiceStub = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,6 +94,7 @@ class Provider:
             proof=proof,
         )
         answer = await self.stub.CallEndpoint(asked, metadata=GATEWAY)
+        self.nonce = answer.dpop_nonce
         return answer.status, json.loads(answer.body) if answer.body else {}
 
     async def token(self, **said: str) -> tuple[int, Said]:

@@ -164,6 +164,19 @@ async def test_a_device_may_bind_its_tokens_to_a_key(device: Provider) -> None:
     assert (await device.refresh(told["refresh_token"]))[1]["error"] == "invalid_grant"
 
 
+async def test_a_device_that_has_to_say_a_nonce_keeps_its_code_until_it_does(device: Provider) -> None:
+    await device.register(device_authorization=True, first_party=True, require_dpop_nonce=True)
+    begun = await begin(device)
+    assert (await answer(device, begun["user_code"], APPROVED)).done.approved
+
+    def signed(**said: Any) -> str:
+        return proof("/oauth/token", now=device.identity.clock() + timedelta(seconds=5), **said)
+
+    assert (await poll(device, begun, proof=signed()))[1]["error"] == "use_dpop_nonce"
+    status, told = await poll(device, begun, proof=signed(nonce=device.nonce))
+    assert (status, told["token_type"]) == (200, "DPoP")
+
+
 async def test_a_person_tries_few_codes_however_many_at_once(device: Provider) -> None:
     begun = await begin(device)
     guesses = (outcome(device, "BBBB-BBBB") for _ in range(50))

@@ -125,11 +125,6 @@ async def test_an_address_is_the_same_in_each_of_its_spellings(provider: Provide
         assert (await provider.redeem(await provider.code(), proof=shown))[0] == 200, url
 
 
-async def test_a_nonce_of_any_length_is_left_alone(provider: Provider) -> None:
-    shown = proof(TOKEN, now=provider.identity.clock(), nonce="n" * 64)
-    assert (await provider.redeem(await provider.code(), proof=shown))[0] == 200
-
-
 async def test_a_proof_is_good_once(provider: Provider) -> None:
     shown = proof(TOKEN, now=provider.identity.clock())
     assert (await provider.redeem(await provider.code(), proof=shown))[0] == 200

@@ -16,6 +16,8 @@ const WORDS = {
   PasswordChanged: "Your password was changed",
   AuthorizationCreated: "An app was let in",
   AuthorizationRevoked: "An app lost its access",
+  UserImpersonated: "Your account was looked at",
+  ImpersonationEnded: "Looking at your account ended",
 };
 const BY = { STAFF: "by the store’s staff", PROGRAM: "by a program", CLOCK: "by itself, when it was due" };
 

@@ -18,6 +18,35 @@ export function apps(user) {
   return card("Apps that reach your account", endable(`/v1/${user}/authorizations`, "authorizations", "Apps", app, "There are none."));
 }
 
+const WHY = { SUPPORT_REQUEST: "to help you, as you asked", FRAUD_REVIEW: "to protect it from misuse", LEGAL_REQUEST: "because a court or an authority asked" };
+
+// Who of the store's people looked at this account, where anybody did.
+export function visits(user) {
+  const rows = h("ul", { class: "rows" });
+  const place = card("Our people who looked at your account", h("p", { class: "note" }, "They saw what you see, for five minutes at most, and changed nothing."),
+    h("div", { class: "bounded", tabindex: "0", role: "region", "aria-label": "Who looked at your account" }, rows));
+  const show = async () => {
+    try {
+      const found = await list(`/v1/${user}/impersonations`, "impersonations");
+      place.hidden = !found.length;
+      rows.replaceChildren(...found.map(row));
+    } catch (error) {
+      place.hidden = false;
+      rows.replaceChildren(h("li", {}, problem(error)));
+    }
+  };
+  const row = (one) => h("li", { class: "row" }, h("p", {}, `${ROLES[one.staffRole] ?? one.staffRole}, ${WHY[one.reason]}`, one.note && h("small", {}, one.note), h("small", {}, when(one.createTime))),
+    one.state === "ACTIVE" && form([], "End it", async () => {
+      await post(`/v1/${one.name}:end`, {});
+      await show();
+    }, { class: "quiet" }));
+  place.hidden = true;
+  hear("rapport.identity.", show)();
+  return place;
+}
+
+const ROLES = { admin: "An administrator" };
+
 export function password(user) {
   return card("Password", form([
     field("New password", { type: "password", name: "password", required: true, minlength: 15, maxlength: 128, autocomplete: "new-password" },

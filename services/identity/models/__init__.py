@@ -1,5 +1,6 @@
 """The tables of identity, a module a noun. What must hold of them is stated there and judged by the database."""
 
+from services.identity.models.acting import Impersonation, ImpersonationReason, ImpersonationStaff
 from services.identity.models.attempts import Attempts
 from services.identity.models.audit import Actor, AuditAccount, AuditEntry
 from services.identity.models.base import Base
@@ -69,6 +70,9 @@ __all__ = [
     "EmailChange",
     "ExternalIdentity",
     "Guess",
+    "Impersonation",
+    "ImpersonationReason",
+    "ImpersonationStaff",
     "MemberRole",
     "Passkey",
     "Photo",

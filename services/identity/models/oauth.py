@@ -57,6 +57,9 @@ class Client(Base):
     pushes: Mapped[bool] = mapped_column(server_default=false())  # its requests have to be pushed (RFC 9126)
     types: Mapped[bool] = mapped_column(server_default=false())  # people type its codes (RFC 8628)
     binds: Mapped[bool] = mapped_column(server_default=false())  # its tokens have to be bound to a key (RFC 9449)
+    # What it may ask for when it exchanges a person's token (RFC 8693); none, where it may not.
+    exchange_scopes: Mapped[list[str]] = impersonal("our own words for what a token reaches", server_default="{}")
+    echoes: Mapped[bool] = mapped_column(server_default=false())  # its proofs have to say a nonce of ours (RFC 9449, 8)
 
     @property
     def name(self) -> str:

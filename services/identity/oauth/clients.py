@@ -20,12 +20,14 @@ from services.identity.oauth import assertions, authorizations, keys, programs
 from services.identity.oauth.programs import Reason
 from services.identity.oauth.protocol import ProtocolError
 from services.identity.refusals import ClientNotFound, ClientUnsafe
+from services.identity.tokens import IMPERSONATION
 
 BASIC = "Basic "
 OF_PEOPLE = frozenset({"openid", "profile", "email", "address", "offline_access"})
+OF_SIGN_INS = frozenset({"openid", "offline_access"})
 FIELDS = (
     "title", "profile", "redirect_uris", "post_logout_redirect_uris", "scopes", "first_party", "id_token_algorithm",
-    "keys", "pushes", "binds", "types",
+    "keys", "pushes", "binds", "types", "echoes", "exchange_scopes",
     "backchannel_logout_uri", "backchannel_logout_session_required",
 )  # fmt: skip
 
@@ -69,6 +71,7 @@ def is_narrower(wanted: Client, client: Client) -> bool:
     """Whether tokens that it got for itself so far could say more than it may get from now on."""
     is_less_proven = bool(client.secret_hash and wanted.keys) or any(one not in wanted.keys for one in client.keys)
     is_less = not set(client.scopes) <= set(wanted.scopes) or (wanted.binds and not client.binds)
+    is_less |= not set(client.exchange_scopes) <= set(wanted.exchange_scopes)
     return is_less or is_less_proven or wanted.profile is not client.profile
 
 
@@ -92,9 +95,13 @@ def strange(client: Client) -> Iterator[tuple[str, str]]:
     """Fields that do not go with what kind of program it is, and why."""
     if client.id == STORE:
         yield "name", "That is what tokens of the store's own front end say, which need no scope."
+    if client.id == IMPERSONATION:
+        yield "name", "That is what tokens say by which the store's people look at accounts."
     if client.profile is Profile.PUBLIC and client.keys:
         yield "keys", "Whoever has this program has its keys."
     if client.profile is not Profile.SERVICE:
+        if client.exchange_scopes:
+            yield "token_exchange_scopes", "People sign in to this program: it has tokens of theirs by itself."
         if not client.redirect_uris:
             yield "redirect_uris", "This needs an address to send browsers to."
         return
@@ -102,6 +109,8 @@ def strange(client: Client) -> Iterator[tuple[str, str]]:
         yield "device_authorization", "Nobody signs in to a program that acts for itself."
     if client.redirect_uris or client.post_logout_redirect_uris:
         yield "redirect_uris", "Nobody signs in to a program that acts for itself: no browser is sent to it."
+    if OF_SIGN_INS & set(client.exchange_scopes):
+        yield "token_exchange_scopes", f"Exchanging is no sign-in: leave out {', '.join(sorted(OF_SIGN_INS))}."
     if OF_PEOPLE & set(client.scopes):
         yield "scopes", f"No person is in its tokens: leave out {', '.join(sorted(OF_PEOPLE))}."
 

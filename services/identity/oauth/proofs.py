@@ -12,12 +12,18 @@ from urllib.parse import urlsplit
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.identity import base64url, once
+from services.identity.models import Client
 from services.identity.oauth import keys
 from services.identity.oauth.assertions import LONGEST_JTI, Unproven, moment_of
+from services.identity.oauth.nonces import Nonces
 
 TYPE = "dpop+jwt"
 OLD, AHEAD = timedelta(seconds=60), timedelta(seconds=10)  # between signing and arriving, with clocks that differ
 PORTS = {"https": 443, "http": 80}
+
+
+class NonceNeeded(Unproven):
+    """The proof is good, but for a nonce of ours of these minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,7 @@ class Proof:
 
     thumbprint: str  # of the key (RFC 7638)
     jti: str
+    nonce: str = ""
 
 
 def read(proof: str, *, method: str, url: str, now: datetime, access_token: str = "") -> Proof:
@@ -43,7 +50,7 @@ def read(proof: str, *, method: str, url: str, now: datetime, access_token: str 
     said_hash, hashed = str(claims.get("ath", "")), base64url.digest_of(access_token)
     if access_token and not hmac.compare_digest(said_hash.encode(), hashed.encode()):
         raise Unproven("The ath of the proof is not the hash of the access token.")
-    return Proof(key.thumbprint(), claims["jti"])
+    return Proof(key.thumbprint(), claims["jti"], str(claims.get("nonce", "")))
 
 
 def check(claims: Mapping[str, Any], method: str, url: str, now: datetime) -> None:
@@ -68,6 +75,15 @@ def bare(url: str) -> tuple[str, str, int | None, str] | None:
         return None
 
 
+def check_nonce(proof: Proof, client: Client | None, nonces: Nonces, *, now: datetime) -> None:
+    """Return where the nonce is one of ours, of these minutes; or where there is none, and the client need not say it
+    (RFC 9449, 8)."""
+    if proof.nonce and not nonces.is_good(proof.nonce, now=now):
+        raise NonceNeeded("The nonce of the proof is not one of ours, or has ended.")
+    if not proof.nonce and client is not None and client.echoes:
+        raise NonceNeeded("The proofs of this client say the nonce of the header DPoP-Nonce.")
+
+
 async def take(session: AsyncSession, proof: Proof, *, now: datetime) -> str:
     """The thumbprint of the key, for the first who shows the proof."""
     if not await once.spend(session, "proof", proof.thumbprint, proof.jti, until=now + OLD + AHEAD):
@@ -83,15 +99,17 @@ async def prove(
     *,
     method: str,
     url: str,
+    nonces: Nonces,
     now: datetime,
 ) -> None:
     """Return where who shows the token, which says this, holds the key that it is bound to."""
     bound = thumbprint_of(said)
-    if not bound:
+    if said is None or not bound:
         raise Unproven("That token is none that is bound to a key: send it as Bearer.")
     found = read(proof, method=method, url=url, now=now, access_token=token)
     if not hmac.compare_digest(found.thumbprint, bound):
         raise Unproven("The proof is of another key than the token.")
+    check_nonce(found, await session.get(Client, said["client_id"]), nonces, now=now)
     await take(session, found, now=now)
 
 

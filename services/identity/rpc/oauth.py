@@ -27,6 +27,7 @@ from services.identity.oauth import (
     claims,
     clients,
     device_codes,
+    exchanges,
     logout,
     programs,
     proofs,
@@ -36,6 +37,8 @@ from services.identity.oauth.asks import Ask, Person, Refused
 from services.identity.oauth.assertions import Unproven
 from services.identity.oauth.codes import CODE, Codes
 from services.identity.oauth.keys import TAKEN
+from services.identity.oauth.nonces import Nonces
+from services.identity.oauth.proofs import NonceNeeded
 from services.identity.oauth.protocol import ProtocolError, invalid, single
 from services.identity.refusals import SessionEnded
 from services.identity.tokens import Signer, bound
@@ -43,6 +46,7 @@ from services.identity.tokens import Signer, bound
 CLIENT, AUTHORIZATION = "clients/{client:id}", "users/{user}/authorizations/{authorization}"
 BEARER, DPOP = "Bearer ", "DPoP "
 UNPROVEN = f'DPoP error="invalid_token", algs="{" ".join(TAKEN)}"'
+NONCELESS = f'DPoP error="use_dpop_nonce", algs="{" ".join(TAKEN)}"'
 PATHS = {
     pb.CallEndpointRequest.TOKEN: "/oauth/token",
     pb.CallEndpointRequest.USERINFO: "/oauth/userinfo",
@@ -55,8 +59,11 @@ Answer = Mapping[str, Any] | ProtocolError | None
 class OAuth(OAuthServiceServicer):
     """The protocol's endpoints, as the gateway carries them, and the store's clients."""
 
-    def __init__(self, sessions: Sessions, clock: Clock, pages: Pages, signer: Signer, codes: Codes) -> None:
-        self.sessions, self.clock, self.pages, self.signer, self.codes = sessions, clock, pages, signer, codes
+    def __init__(
+        self, sessions: Sessions, clock: Clock, pages: Pages, signer: Signer, codes: Codes, nonces: Nonces
+    ) -> None:
+        self.sessions, self.clock, self.pages = sessions, clock, pages
+        self.signer, self.codes, self.nonces = signer, codes, nonces
 
     # The authorization endpoint
 
@@ -142,6 +149,13 @@ class OAuth(OAuthServiceServicer):
     # The endpoints that clients call themselves
 
     async def CallEndpoint(self, request: pb.CallEndpointRequest, context: Context) -> pb.CallEndpointResponse:
+        """What the endpoint answers; to a proof, with the nonce that the next one says."""
+        answer = await self.called(request)
+        if request.proof:
+            answer.dpop_nonce = self.nonces.make(now=self.clock())
+        return answer
+
+    async def called(self, request: pb.CallEndpointRequest) -> pb.CallEndpointResponse:
         """What the endpoint answers, or the error it comes to. A returned error commits what was done before it."""
         endpoints: Mapping[int, Callable[[AsyncSession, Parameters, str], Awaitable[Answer]]] = {
             pb.CallEndpointRequest.TOKEN: partial(self.token, request),
@@ -161,6 +175,8 @@ class OAuth(OAuthServiceServicer):
                 answer = await work(session, parameters, request.authorization)
             except ProtocolError as error:  # what was shown by then was shown: it is not taken again
                 answer = error
+            except NonceNeeded as why:
+                answer = ProtocolError("use_dpop_nonce", str(why))
             except Unproven as why:
                 answer = ProtocolError("invalid_dpop_proof", str(why))
         if isinstance(answer, ProtocolError):
@@ -187,13 +203,21 @@ class OAuth(OAuthServiceServicer):
                 scopes = programs.asked(client, parameters)
                 thumbprint = await self.thumbprint(session, request, client)
                 return programs.granted(client, scopes, self.signer, thumbprint, now=now)
+            case exchanges.GRANT:
+                token = exchanges.asked(client, parameters)
+                known = await exchanges.subject(session, self.signer, token, now=now)
+                scopes = exchanges.scopes(client, known, parameters)
+                thumbprint = await self.thumbprint(session, request, client)
+                return exchanges.granted(client, known, scopes, self.signer, thumbprint, now=now)
             case device_codes.GRANT:
+                if request.proof:  # it is looked at before the code is used up: one without its nonce comes again
+                    self.proof(request, client)
                 found = await device_codes.poll(session, client, parameters.get("device_code", ""), now=now)
                 if isinstance(found, Authorization):
                     thumbprint = await self.thumbprint(session, request, client)
                     authorizations.start(found, client, thumbprint, now=now)
             case _:
-                taken = "authorization_code, refresh_token, client_credentials and device_code"
+                taken = "authorization_code, refresh_token, client_credentials, device_code and token-exchange"
                 return ProtocolError("unsupported_grant_type", f"Taken are {taken}.")
         if isinstance(found, ProtocolError):
             return found
@@ -212,14 +236,16 @@ class OAuth(OAuthServiceServicer):
         """Of the key that the client signed this request with; "" where it did not, and need not. Asked only of who has
         shown something of ours: what is remembered of a proof takes room."""
         if request.proof:
-            return await proofs.take(session, self.proof(request), now=self.clock())
+            return await proofs.take(session, self.proof(request, client), now=self.clock())
         if client.binds:
             raise Unproven("The tokens of this client are bound to a key: send a proof in the DPoP header (RFC 9449).")
         return ""
 
-    def proof(self, request: pb.CallEndpointRequest, access_token: str = "") -> proofs.Proof:
+    def proof(self, request: pb.CallEndpointRequest, client: Client) -> proofs.Proof:
         method, url = request.method or "POST", f"{self.signer.issuer}{PATHS[request.endpoint]}"
-        return proofs.read(request.proof, method=method, url=url, now=self.clock(), access_token=access_token)
+        found = proofs.read(request.proof, method=method, url=url, now=self.clock())
+        proofs.check_nonce(found, client, self.nonces, now=self.clock())
+        return found
 
     async def pushed(
         self, request: pb.CallEndpointRequest, session: AsyncSession, parameters: Parameters, authorization: str
@@ -228,7 +254,7 @@ class OAuth(OAuthServiceServicer):
         if "request_uri" in parameters:
             return invalid("A request that is pushed names no other.")
         if request.proof:
-            thumbprint = self.proof(request).thumbprint
+            thumbprint = self.proof(request, client).thumbprint
             if parameters.get("dpop_jkt", thumbprint) != thumbprint:
                 raise Unproven("The proof is of another key than dpop_jkt.")
             await self.thumbprint(session, request, client)
@@ -263,6 +289,8 @@ class OAuth(OAuthServiceServicer):
         said = self.signer.claims(parameters["token"], now=self.clock())  # None: it is a refresh token
         if said is not None and programs.is_own(said):
             return await programs.introspected(session, client, said, self.signer.issuer)
+        if said is not None and "act" in said:
+            return await exchanges.introspected(session, client, said, self.signer.issuer, now=self.clock())
         found = await self.meant(session, parameters["token"])
         if found is None or found.client_id != client.id:
             return {"active": False}
@@ -300,7 +328,11 @@ class OAuth(OAuthServiceServicer):
             url = f"{self.signer.issuer}{PATHS[request.endpoint]}"
             method, now = request.method or "POST", self.clock()
             try:
-                await proofs.prove(session, request.proof, said, token, method=method, url=url, now=now)
+                await proofs.prove(
+                    session, request.proof, said, token, method=method, url=url, nonces=self.nonces, now=now
+                )
+            except NonceNeeded as needed:
+                return ProtocolError("use_dpop_nonce", str(needed), status=401, challenge=NONCELESS)
             except Unproven as unproven:
                 return ProtocolError("invalid_dpop_proof", str(unproven), status=401, challenge=UNPROVEN)
         elif proofs.thumbprint_of(said):
@@ -324,7 +356,7 @@ class OAuth(OAuthServiceServicer):
 
     async def of_access_token(self, session: AsyncSession, token: str) -> Authorization | None:
         said = self.signer.claims(token, now=self.clock())
-        if said is None or "authorization" not in said:
+        if said is None or "authorization" not in said or "act" in said:  # who acts has less than was authorized
             return None
         return await authorizations.live(session, UUID(said["authorization"]), now=self.clock())
 
@@ -414,6 +446,8 @@ def client_of(said: pb.Client) -> Client:
         types=said.device_authorization,
         pushes=said.require_pushed_authorization_requests,
         binds=said.dpop_bound_access_tokens,
+        echoes=said.require_dpop_nonce,
+        exchange_scopes=list(dict.fromkeys(said.token_exchange_scopes)),
         version=1,
     )
 
@@ -435,6 +469,8 @@ def client_message(client: Client) -> pb.Client:
         device_authorization=client.types,
         require_pushed_authorization_requests=client.pushes,
         dpop_bound_access_tokens=client.binds,
+        require_dpop_nonce=client.echoes,
+        token_exchange_scopes=client.exchange_scopes,
         etag=etag_of(client.version, client.id),
     )
 

@@ -88,7 +88,8 @@ class Rewards(RewardsServiceServicer):
             await not_restricted(session, user)
             rows = await vouchers.of(session, user, before=page.cursor, limit=page.reach)
         shown, token = page.cut(rows, lambda voucher: (voucher.create_time, voucher.id))
-        told = [voucher_message(one, now=now, with_code=caller().user == user) for one in shown]
+        is_own = caller().user == user and not caller().actor  # a code is money: not for who acts for somebody
+        told = [voucher_message(one, now=now, with_code=is_own) for one in shown]
         return pb.ListVouchersResponse(vouchers=told, next_page_token=token)
 
     async def LookUpVoucher(self, request: pb.LookUpVoucherRequest, context: Context) -> pb.Voucher:

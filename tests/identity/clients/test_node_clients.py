@@ -1,7 +1,10 @@
 """The certified libraries for node, as a program uses them: discovery, PKCE, nonce, userinfo, refresh, introspection,
 revocation and signing out."""
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -39,3 +42,16 @@ async def test_a_program_for_node_signs_somebody_in_and_out(
         assert (
             await rp.refused(prompt="none", code_challenge="x" * 43, code_challenge_method="S256") == "login_required"
         )
+
+
+async def test_a_program_for_node_says_the_nonces_it_is_asked_for(store: Store, tmp_path: Path) -> None:
+    name = f"robot-{uuid4().hex[:8]}"
+    said = {"title": "Robot", "profile": "SERVICE", "scopes": ["commerce.write"], "requireDpopNonce": True}
+    async with store.http(**store.peer("operator")) as operator, program("bound.mjs", tmp_path) as client:
+        (await operator.patch(f"/v1/clients/{name}", json=said)).raise_for_status()
+        secret = (await operator.post(f"/v1/clients/{name}:resetSecret", json={})).json()["clientSecret"]
+        body = json.dumps({"requestId": str(uuid4())})
+        issuer, skew = store.plan.urls["store"], round((store.clock() - datetime.now(UTC)).total_seconds())
+        client.tell(issuer=issuer, id=name, secret=secret, skew=skew, path="/v1/orderEvents", body=body)
+        told = await client.says()
+    assert told == {"type": "dpop", "asked": 2, "known": "EVENT_MISSING", "fresh": "EVENT_MISSING"}

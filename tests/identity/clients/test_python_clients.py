@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import requests
@@ -13,6 +14,7 @@ from joserfc.jwk import KeySet
 from oauthlib.oauth2 import WebApplicationClient
 from requests_oauthlib import OAuth2Session as Oauthlib
 
+from services.identity.oauth.exchanges import ACCESS_TOKEN, GRANT
 from tests.identity.clients.visits import visited
 from tests.identity.conformance.party import AFTER, CALLBACK, Party, party
 from tests.store import Store
@@ -122,3 +124,25 @@ async def test_oauthlib_signs_somebody_in_and_out(store: Store, profile: str) ->
         assert (renewed["refresh_token"] != tokens["refresh_token"]) is (profile == "PUBLIC")
         assert (good, left) == (200, 401)
         assert await signed_out(rp, at["end_session_endpoint"], tokens["id_token"])
+
+
+async def test_authlib_exchanges_a_token_of_a_person(store: Store) -> None:
+    name = f"advice-{uuid4().hex[:8]}"
+    said = {"title": "Advice", "profile": "SERVICE", "scopes": [], "tokenExchangeScopes": ["profile"]}
+    async with party(store, store.register("ada")) as rp, store.http(**store.peer("operator")) as operator:
+        (await operator.patch(f"/v1/clients/{name}", json=said)).raise_for_status()
+        secret = (await operator.post(f"/v1/clients/{name}:resetSecret", json={})).json()["clientSecret"]
+        theirs = (await rp.tokens(scope="openid profile email"))["access_token"]
+        at = (await rp.discovered())["token_endpoint"]
+
+        def go_on() -> tuple[Any, int, int]:
+            with Authlib(name, secret, token_endpoint_auth_method="client_secret_basic") as client:
+                tokens = client.fetch_token(
+                    at, grant_type=GRANT, subject_token=theirs, subject_token_type=ACCESS_TOKEN, scope="profile"
+                )
+                me = f"{store.url}/v1/{rp.person.user}"
+                return tokens, client.get(me).status_code, client.get(f"{me}/sessions").status_code
+
+        tokens, known, shut = await asyncio.to_thread(go_on)
+    assert (tokens["issued_token_type"], tokens["scope"], "refresh_token" in tokens) == (ACCESS_TOKEN, "profile", False)
+    assert (known, shut) == (200, 403)

@@ -96,6 +96,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     MEMBER_NOT_FOUND: _ErrorReason.ValueType  # 58
     BUSINESS_FULL: _ErrorReason.ValueType  # 59
     """Remove one first: metadata.most is how many there may be."""
+    PROOF_NONCE_NEEDED: _ErrorReason.ValueType  # 60
+    """Sign a new proof that says the nonce of the header DPoP-Nonce (RFC 9449, 8)."""
+    USER_IS_STAFF: _ErrorReason.ValueType  # 61
+    """The store's own people are not impersonated."""
+    IMPERSONATION_NOT_FOUND: _ErrorReason.ValueType  # 62
+    """Begin another one: that has ended, or there is none."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -173,4 +179,10 @@ LAST_OWNER: ErrorReason.ValueType  # 57
 MEMBER_NOT_FOUND: ErrorReason.ValueType  # 58
 BUSINESS_FULL: ErrorReason.ValueType  # 59
 """Remove one first: metadata.most is how many there may be."""
+PROOF_NONCE_NEEDED: ErrorReason.ValueType  # 60
+"""Sign a new proof that says the nonce of the header DPoP-Nonce (RFC 9449, 8)."""
+USER_IS_STAFF: ErrorReason.ValueType  # 61
+"""The store's own people are not impersonated."""
+IMPERSONATION_NOT_FOUND: ErrorReason.ValueType  # 62
+"""Begin another one: that has ended, or there is none."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from rapport.identity.v1 import acting_pb2 as _acting_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -965,3 +966,88 @@ class BusinessCustomerErased(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BusinessCustomerErased: _TypeAlias = BusinessCustomerErased  # noqa: Y015
+
+@_typing.final
+class UserImpersonated(_message.Message):
+    """One of the store's people sees what a user sees from now on, for five minutes at most."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_FIELD_NUMBER: _builtins.int
+    IMPERSONATION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    user: _builtins.str
+    impersonation: _builtins.str
+    reason: _acting_pb2.Impersonation.Reason.ValueType
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        user: _builtins.str = ...,
+        impersonation: _builtins.str = ...,
+        reason: _acting_pb2.Impersonation.Reason.ValueType = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "impersonation", b"impersonation", "reason", b"reason", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UserImpersonated: _TypeAlias = UserImpersonated  # noqa: Y015
+
+@_typing.final
+class ImpersonationEnded(_message.Message):
+    """It ended before its time: its token is good no more. One whose time is over ends without a word."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Reason:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ImpersonationEnded._Reason.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        REASON_UNSPECIFIED: ImpersonationEnded._Reason.ValueType  # 0
+        ASKED_FOR: ImpersonationEnded._Reason.ValueType  # 1
+        """By the user, or by one of the store's people."""
+        STAFF_SIGNED_OUT: ImpersonationEnded._Reason.ValueType  # 2
+        """Who had begun it is signed out, or lost a role."""
+        USER_DELETING: ImpersonationEnded._Reason.ValueType  # 3
+        """The user is being erased."""
+
+    class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
+    REASON_UNSPECIFIED: ImpersonationEnded.Reason.ValueType  # 0
+    ASKED_FOR: ImpersonationEnded.Reason.ValueType  # 1
+    """By the user, or by one of the store's people."""
+    STAFF_SIGNED_OUT: ImpersonationEnded.Reason.ValueType  # 2
+    """Who had begun it is signed out, or lost a role."""
+    USER_DELETING: ImpersonationEnded.Reason.ValueType  # 3
+    """The user is being erased."""
+
+    USER_FIELD_NUMBER: _builtins.int
+    IMPERSONATION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    user: _builtins.str
+    impersonation: _builtins.str
+    reason: Global___ImpersonationEnded.Reason.ValueType
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        user: _builtins.str = ...,
+        impersonation: _builtins.str = ...,
+        reason: Global___ImpersonationEnded.Reason.ValueType = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "impersonation", b"impersonation", "reason", b"reason", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImpersonationEnded: _TypeAlias = ImpersonationEnded  # noqa: Y015

@@ -95,6 +95,8 @@ class Client(_message.Message):
     DEVICE_AUTHORIZATION_FIELD_NUMBER: _builtins.int
     BACKCHANNEL_LOGOUT_URI_FIELD_NUMBER: _builtins.int
     BACKCHANNEL_LOGOUT_SESSION_REQUIRED_FIELD_NUMBER: _builtins.int
+    REQUIRE_DPOP_NONCE_FIELD_NUMBER: _builtins.int
+    TOKEN_EXCHANGE_SCOPES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     title: _builtins.str
     """What people are shown when they are asked."""
@@ -119,6 +121,10 @@ class Client(_message.Message):
     """
     backchannel_logout_session_required: _builtins.bool
     """It needs `sid` in what it is told. It is there either way: this is kept for the registration's sake."""
+    require_dpop_nonce: _builtins.bool
+    """Its proofs of possession have to say a nonce of ours (RFC 9449, 8): it gets one with `use_dpop_nonce`, and with each
+    answer to a proof the one to say next.
+    """
     @_builtins.property
     def redirect_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where browsers are sent back to, byte for byte (RFC 9700, 2.1); of a native client's loopback address any port."""
@@ -135,6 +141,12 @@ class Client(_message.Message):
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[_identity_pb2.Jwk]:
         """What it proves itself by (private_key_jwt, RFC 7523): public keys, each with a `kid` of its own. P-256 signs with
         ES256, RSA of 2048 bits or more with PS256, Ed25519 with itself. Who has keys has no secret.
+        """
+
+    @_builtins.property
+    def token_exchange_scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it may ask for when it exchanges a token of a person for one of its own (RFC 8693), as far as that token reaches.
+        None: it exchanges nothing. For the profile SERVICE alone.
         """
 
     def __init__(
@@ -156,10 +168,12 @@ class Client(_message.Message):
         device_authorization: _builtins.bool = ...,
         backchannel_logout_uri: _builtins.str = ...,
         backchannel_logout_session_required: _builtins.bool = ...,
+        require_dpop_nonce: _builtins.bool = ...,
+        token_exchange_scopes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backchannel_logout_session_required", b"backchannel_logout_session_required", "backchannel_logout_uri", b"backchannel_logout_uri", "device_authorization", b"device_authorization", "dpop_bound_access_tokens", b"dpop_bound_access_tokens", "etag", b"etag", "first_party", b"first_party", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "keys", b"keys", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "require_pushed_authorization_requests", b"require_pushed_authorization_requests", "scopes", b"scopes", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backchannel_logout_session_required", b"backchannel_logout_session_required", "backchannel_logout_uri", b"backchannel_logout_uri", "device_authorization", b"device_authorization", "dpop_bound_access_tokens", b"dpop_bound_access_tokens", "etag", b"etag", "first_party", b"first_party", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "keys", b"keys", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "require_dpop_nonce", b"require_dpop_nonce", "require_pushed_authorization_requests", b"require_pushed_authorization_requests", "scopes", b"scopes", "title", b"title", "token_exchange_scopes", b"token_exchange_scopes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -609,21 +623,25 @@ class CallEndpointResponse(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
     WWW_AUTHENTICATE_FIELD_NUMBER: _builtins.int
+    DPOP_NONCE_FIELD_NUMBER: _builtins.int
     status: _builtins.int
     """Of HTTP."""
     body: _builtins.bytes
     """JSON."""
     www_authenticate: _builtins.str
+    dpop_nonce: _builtins.str
+    """The DPoP-Nonce header, for the next proof (RFC 9449, 8.2); "" where no proof was shown."""
     def __init__(
         self,
         *,
         status: _builtins.int = ...,
         body: _builtins.bytes = ...,
         www_authenticate: _builtins.str = ...,
+        dpop_nonce: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "status", b"status", "www_authenticate", b"www_authenticate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "dpop_nonce", b"dpop_nonce", "status", b"status", "www_authenticate", b"www_authenticate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

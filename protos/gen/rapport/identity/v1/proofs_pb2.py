@@ -28,7 +28,7 @@ from rapport.annotations.v1 import limits_pb2 as rapport_dot_annotations_dot_v1_
 from rapport.annotations.v1 import personal_data_pb2 as rapport_dot_annotations_dot_v1_dot_personal__data__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n rapport/identity/v1/proofs.proto\x12\x13rapport.identity.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a#rapport/annotations/v1/access.proto\x1a#rapport/annotations/v1/limits.proto\x1a*rapport/annotations/v1/personal_data.proto\"\x94\x02\n\x11\x43heckProofRequest\x12\x45\n\x05proof\x18\x01 \x01(\tB6\x8a\xc9\x18+what a program signed with a key of its own\xd2\xc9\x18\x03\x08\x80@\x12\x37\n\x06method\x18\x02 \x01(\tB\'\xe2\x41\x01\x02\x8a\xc9\x18\x0e\x61 word of HTTP\xd2\xc9\x18\r*\x0b[A-Z]{1,10}\x12R\n\x04path\x18\x03 \x01(\tBD\xe2\x41\x01\x02\x8a\xc9\x18\x35names and ids: nothing personal is said in an address\xd2\xc9\x18\x03\x08\x80@\x12+\n\x0c\x61\x63\x63\x65ss_token\x18\x04 \x01(\tB\x15\xe2\x41\x01\x02\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x03\x08\x80@\"\x14\n\x12\x43heckProofResponse2|\n\x0cProofService\x12l\n\nCheckProof\x12&.rapport.identity.v1.CheckProofRequest\x1a\'.rapport.identity.v1.CheckProofResponse\"\r\xe2\xc7\x18\t*\x07gatewayb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n rapport/identity/v1/proofs.proto\x12\x13rapport.identity.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a#rapport/annotations/v1/access.proto\x1a#rapport/annotations/v1/limits.proto\x1a*rapport/annotations/v1/personal_data.proto\"\x94\x02\n\x11\x43heckProofRequest\x12\x45\n\x05proof\x18\x01 \x01(\tB6\x8a\xc9\x18+what a program signed with a key of its own\xd2\xc9\x18\x03\x08\x80@\x12\x37\n\x06method\x18\x02 \x01(\tB\'\xe2\x41\x01\x02\x8a\xc9\x18\x0e\x61 word of HTTP\xd2\xc9\x18\r*\x0b[A-Z]{1,10}\x12R\n\x04path\x18\x03 \x01(\tBD\xe2\x41\x01\x02\x8a\xc9\x18\x35names and ids: nothing personal is said in an address\xd2\xc9\x18\x03\x08\x80@\x12+\n\x0c\x61\x63\x63\x65ss_token\x18\x04 \x01(\tB\x15\xe2\x41\x01\x02\x82\xc9\x18\x06\x08\t\x10\x04\x30\x01\xd2\xc9\x18\x03\x08\x80@\"N\n\x12\x43heckProofResponse\x12\x38\n\x05nonce\x18\x01 \x01(\tB)\x8a\xc9\x18%the time, as we write it for programs2|\n\x0cProofService\x12l\n\nCheckProof\x12&.rapport.identity.v1.CheckProofRequest\x1a\'.rapport.identity.v1.CheckProofResponse\"\r\xe2\xc7\x18\t*\x07gatewayb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,12 +43,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKPROOFREQUEST'].fields_by_name['path']._serialized_options = b'\342A\001\002\212\311\0305names and ids: nothing personal is said in an address\322\311\030\003\010\200@'
   _globals['_CHECKPROOFREQUEST'].fields_by_name['access_token']._loaded_options = None
   _globals['_CHECKPROOFREQUEST'].fields_by_name['access_token']._serialized_options = b'\342A\001\002\202\311\030\006\010\t\020\0040\001\322\311\030\003\010\200@'
+  _globals['_CHECKPROOFRESPONSE'].fields_by_name['nonce']._loaded_options = None
+  _globals['_CHECKPROOFRESPONSE'].fields_by_name['nonce']._serialized_options = b'\212\311\030%the time, as we write it for programs'
   _globals['_PROOFSERVICE'].methods_by_name['CheckProof']._loaded_options = None
   _globals['_PROOFSERVICE'].methods_by_name['CheckProof']._serialized_options = b'\342\307\030\t*\007gateway'
   _globals['_CHECKPROOFREQUEST']._serialized_start=209
   _globals['_CHECKPROOFREQUEST']._serialized_end=485
   _globals['_CHECKPROOFRESPONSE']._serialized_start=487
-  _globals['_CHECKPROOFRESPONSE']._serialized_end=507
-  _globals['_PROOFSERVICE']._serialized_start=509
-  _globals['_PROOFSERVICE']._serialized_end=633
+  _globals['_CHECKPROOFRESPONSE']._serialized_end=565
+  _globals['_PROOFSERVICE']._serialized_start=567
+  _globals['_PROOFSERVICE']._serialized_end=691
 # @@protoc_insertion_point(module_scope)

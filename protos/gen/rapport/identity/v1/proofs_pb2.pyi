@@ -51,12 +51,17 @@ Global___CheckProofRequest: _TypeAlias = CheckProofRequest  # noqa: Y015
 class CheckProofResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    NONCE_FIELD_NUMBER: _builtins.int
+    nonce: _builtins.str
+    """The DPoP-Nonce header: for the next proof (RFC 9449, 8.2)."""
     def __init__(
         self,
+        *,
+        nonce: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

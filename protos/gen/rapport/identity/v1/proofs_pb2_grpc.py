@@ -46,7 +46,7 @@ class ProofServiceServicer:
 
     def CheckProof(self, request, context):
         """Says whether who shows a token that is bound to a key holds that key, for this one request: a proof is good once.
-        Refuses with PROOF_INVALID.
+        Refuses with PROOF_INVALID, and with PROOF_NONCE_NEEDED; metadata.nonce is the one to say next.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -16,7 +16,7 @@ class ProofServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckProof: _aio.UnaryUnaryMultiCallable[_proofs_pb2.CheckProofRequest, _proofs_pb2.CheckProofResponse]
     """Says whether who shows a token that is bound to a key holds that key, for this one request: a proof is good once.
-    Refuses with PROOF_INVALID.
+    Refuses with PROOF_INVALID, and with PROOF_NONCE_NEEDED; metadata.nonce is the one to say next.
     """
 
 class ProofServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -27,7 +27,7 @@ class ProofServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_proofs_pb2.CheckProofRequest, _abc.Awaitable[_proofs_pb2.CheckProofResponse]],
     ) -> _abc.Awaitable[_proofs_pb2.CheckProofResponse]:
         """Says whether who shows a token that is bound to a key holds that key, for this one request: a proof is good once.
-        Refuses with PROOF_INVALID.
+        Refuses with PROOF_INVALID, and with PROOF_NONCE_NEEDED; metadata.nonce is the one to say next.
         """
 
 def add_ProofServiceServicer_to_server(servicer: ProofServiceServicer, server: _aio.Server) -> None: ...
