@@ -37,6 +37,9 @@ class _CategoryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Category.Val
     USER_CONTACT_URL: _Category.ValueType  # 5
     USER_CONTACT_PHONE_NUMBER: _Category.ValueType  # 6
     USER_CONTENT_PRIVATE: _Category.ValueType  # 7
+    """What people write, in their own words. Of a card number in it the last four digits are left before anything else
+    sees it; every other text about a person is refused with one in it, unless it is secret.
+    """
     USER_CONTENT_SELF_IMAGE: _Category.ValueType  # 8
     USER_AUTHORIZATION_CREDENTIALS: _Category.ValueType  # 9
     USER_DEVICE: _Category.ValueType  # 10
@@ -60,6 +63,9 @@ USER_CONTACT_ORGANIZATION: Category.ValueType  # 4
 USER_CONTACT_URL: Category.ValueType  # 5
 USER_CONTACT_PHONE_NUMBER: Category.ValueType  # 6
 USER_CONTENT_PRIVATE: Category.ValueType  # 7
+"""What people write, in their own words. Of a card number in it the last four digits are left before anything else
+sees it; every other text about a person is refused with one in it, unless it is secret.
+"""
 USER_CONTENT_SELF_IMAGE: Category.ValueType  # 8
 USER_AUTHORIZATION_CREDENTIALS: Category.ValueType  # 9
 USER_DEVICE: Category.ValueType  # 10
