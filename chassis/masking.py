@@ -12,10 +12,11 @@ from typing import Any, TypeAlias
 
 from google.api.field_behavior_pb2 import OUTPUT_ONLY
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
+from rapport.annotations.v1.personal_data_pb2 import USER_CONTENT_PRIVATE
 
 from chassis.access import methods
 from chassis.cards import known_numbers, masked
-from chassis.validation import behaves, is_free_text
+from chassis.validation import behaves, is_free_text, said_of_people
 
 MASKED = "rapport-masked"  # in the trailing metadata: the fields in which a card number was hidden
 Hide: TypeAlias = Callable[[Any], Awaitable[Sequence[str]]]
@@ -90,7 +91,7 @@ def kinds(kind: Descriptor, seen: frozenset[str] = frozenset()) -> Iterator[Desc
 
 def texts_of(kind: Descriptor) -> list[FieldDescriptor]:
     """The fields of a message that are such texts, or lead to one."""
-    return [field for field in kind.fields if is_one(field) or (field.message_type and leads(field.message_type))]
+    return [field for field in kind.fields if is_one(field) or leads_on(field, frozenset())]
 
 
 def is_one(field: FieldDescriptor) -> bool:
@@ -102,4 +103,14 @@ def leads(kind: Descriptor, seen: frozenset[str] = frozenset()) -> bool:
     if kind.full_name in seen:
         return False
     deeper = seen | {kind.full_name}
-    return any(is_one(field) or (field.message_type and leads(field.message_type, deeper)) for field in kind.fields)
+    return any(is_one(field) or leads_on(field, deeper) for field in kind.fields)
+
+
+def leads_on(field: FieldDescriptor, seen: frozenset[str]) -> bool:
+    inner = field.message_type
+    if inner is None:
+        return False
+    found = leads(inner, seen)
+    if inner.GetOptions().map_entry and (found or said_of_people(field).category == USER_CONTENT_PRIVATE):
+        raise ValueError(f"{field.full_name}: what people write stands in no map: it could not be looked at.")
+    return found

@@ -85,6 +85,13 @@ def test_of_a_thousand_tracking_numbers_none_is_taken_for_a_card() -> None:
     ] == []
 
 
+def test_only_a_fedex_number_in_the_shape_of_an_american_express_card_is_ever_taken_for_one() -> None:
+    numbers = list(parcels(30_000, random.Random(5)))
+    hidden = [one for one in numbers if masked(one) != one]
+    assert {(len(one), one[:2]) for one in hidden} <= {(15, "34"), (15, "37")}
+    assert 0 < len(hidden) < len(numbers) / 2_000
+
+
 def test_a_tracking_number_that_no_rule_can_tell_from_a_card_is_told_by_being_known() -> None:
     dice = random.Random(3)
     number = next(one for one in iter(lambda: card("37", 15, dice), "") if checked(one[:-1]) == one)

@@ -13,7 +13,7 @@ from chassis.masking import MASKED, hiding
 from chassis.refusal import CardNumber, InvalidField
 from chassis.rpc import Context
 from chassis.validation import check
-from tests.chassis.oracle import Question, consulted
+from tests.chassis.oracle import HERE, Question, consulted, contract
 
 NUMBER, HIDDEN = "4111 1111 1111 1111", "XXXX XXXX XXXX 1111"
 
@@ -107,3 +107,11 @@ def test_what_the_shop_tells_of_orders_holds_nothing_that_anybody_writes() -> No
     assert hiding(commerce_pb2.DESCRIPTOR) == {}
     taken: list[Descriptor] = [method.input_type for _, method in methods(commerce_pb2.DESCRIPTOR)]
     assert [one.name for one in taken] == ["StateOrderEventRequest"]
+
+
+def test_where_nobody_could_look_nobody_writes() -> None:
+    text = (HERE / "oracle.proto").read_text().replace("package rapport.oracle.v1", "package rapport.mapped.v1")
+    held = "map<string, string> notes = 7 [(rapport.annotations.v1.limits) = {max_items: 1}"
+    said = ", (rapport.annotations.v1.personal) = {category: USER_CONTENT_PRIVATE purpose: SUPPORT}"
+    with pytest.raises(ValueError, match=r"Question\.notes: what people write stands in no map"):
+        hiding(contract(text.replace(held, held + said)))
