@@ -15,8 +15,8 @@ class Settings(ServiceSettings):
     id_token_key: Secret  # RSA keys in PEM, likewise, and P-256 keys where clients want ES256
     # Keys of codes and refresh tokens, the same in all replicas: hex, 32 bytes or more, a line each, the first in use.
     oauth_key: Secret
-    # Keys that seal what apps with codes share with us, the same in all replicas: hex, 32 bytes, a line each, the first
-    # in use.
+    # Keys that seal what apps with codes share with us and tokens of payments, the same in all replicas: hex, 32 bytes,
+    # a line each, the first in use.
     factor_key: Secret
     # What a guess costs (Argon2id). The defaults are OWASP's least; raise them until a sign-in takes what you can bear:
     # stored hashes follow as people sign in.
@@ -32,6 +32,12 @@ class Settings(ServiceSettings):
     hashing_waiting: int = 32
     # Where people have accounts that they may come by: Google, Facebook ... (docs/add-a-provider.md). None by default.
     social_providers: Secret = UNSET
+    payment_providers: str = ""  # the store's words for those that take its payments, parted by commas: paypal, stripe
 
     def __post_init__(self) -> None:
         providers.read(self.social_providers.value)  # so that what is wrong is told before anything starts
+
+    @property
+    def payments_by(self) -> frozenset[str]:
+        """The providers that take the store's payments."""
+        return frozenset(filter(None, map(str.strip, self.payment_providers.split(","))))

@@ -4,6 +4,7 @@ import { card, field, form, h, problem } from "./dom.js";
 import { factors } from "./factors.js";
 import { listen, stopListening } from "./facts.js";
 import { orders } from "./orders.js";
+import { payments } from "./payments.js";
 import { points } from "./points.js";
 import { address as mailAddress, apps, password, sessions } from "./security.js";
 import { signIn } from "./sign-in.js";
@@ -34,7 +35,7 @@ class AccountArea extends HTMLElement {
 function own({ user }) {
   return h("div", { class: "stack" },
     h("div", { class: "columns" }, h("div", { class: "stack" }, orders(user), tickets(user)), points(user)),
-    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user), ways(user)), h("div", { class: "stack" }, sessions(user), factors(user), apps(user), activity(user))));
+    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user), ways(user), payments(user)), h("div", { class: "stack" }, sessions(user), factors(user), apps(user), activity(user))));
 }
 
 function register() {

@@ -13,6 +13,8 @@ const WORDS = {
   PasswordChanged: "Your password was changed",
   AuthorizationCreated: "An app was let in",
   AuthorizationRevoked: "An app lost its access",
+  PaymentMethodAdded: "A way to pay was added",
+  PaymentMethodRemoved: "A way to pay was removed",
 };
 const BY = { STAFF: "by the store’s staff", PROGRAM: "by a program", CLOCK: "by itself, when it was due" };
 

@@ -25,6 +25,7 @@ from services.identity.models.factors import (
 )
 from services.identity.models.oauth import Algorithm, Authorization, Client, Profile, SignOutNotice
 from services.identity.models.once import PushedRequest, Spent
+from services.identity.models.payment_methods import CardBrand, PaymentKind, PaymentMethod
 from services.identity.models.people import (
     BillingAddress,
     Business,
@@ -58,6 +59,7 @@ __all__ = [
     "BusinessKind",
     "BusinessMember",
     "BusinessStep",
+    "CardBrand",
     "Challenge",
     "ClaimKind",
     "Client",
@@ -69,6 +71,8 @@ __all__ = [
     "Guess",
     "MemberRole",
     "Passkey",
+    "PaymentKind",
+    "PaymentMethod",
     "Photo",
     "PostalAddress",
     "Profile",

@@ -49,6 +49,10 @@ class _CategoryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Category.Val
     USER_PRIVACY_PREFERENCES: _Category.ValueType  # 14
     USER_UNIQUE_ID: _Category.ValueType  # 15
     """A random id of ours. Shown in logs: it is what a line is about."""
+    USER_PAYMENT: _Category.ValueType  # 16
+    """What a provider charges by."""
+    USER_FINANCIAL_CREDIT_CARD: _Category.ValueType  # 17
+    """What is told of a card: brand, last four digits, expiry. Never its number."""
 
 class Category(_Category, metaclass=_CategoryEnumTypeWrapper):
     """Fideslang data categories that Rapport holds. C++ and Java peers redact a field whose option names a value
@@ -75,6 +79,10 @@ USER_ACCOUNT: Category.ValueType  # 13
 USER_PRIVACY_PREFERENCES: Category.ValueType  # 14
 USER_UNIQUE_ID: Category.ValueType  # 15
 """A random id of ours. Shown in logs: it is what a line is about."""
+USER_PAYMENT: Category.ValueType  # 16
+"""What a provider charges by."""
+USER_FINANCIAL_CREDIT_CARD: Category.ValueType  # 17
+"""What is told of a card: brand, last four digits, expiry. Never its number."""
 Global___Category: _TypeAlias = Category  # noqa: Y015
 
 class _Purpose:

@@ -96,6 +96,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     MEMBER_NOT_FOUND: _ErrorReason.ValueType  # 58
     BUSINESS_FULL: _ErrorReason.ValueType  # 59
     """Remove one first: metadata.most is how many there may be."""
+    PAYMENT_METHOD_NOT_FOUND: _ErrorReason.ValueType  # 65
+    PAYMENT_PROVIDER_UNKNOWN: _ErrorReason.ValueType  # 66
+    """Bring a token of a provider that the store takes payments by: metadata.providers."""
+    PAYMENT_METHODS_FULL: _ErrorReason.ValueType  # 67
+    """Remove one first: metadata.most is how many there may be."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -172,5 +177,10 @@ LAST_OWNER: ErrorReason.ValueType  # 57
 """Make somebody else an owner first: there is always one."""
 MEMBER_NOT_FOUND: ErrorReason.ValueType  # 58
 BUSINESS_FULL: ErrorReason.ValueType  # 59
+"""Remove one first: metadata.most is how many there may be."""
+PAYMENT_METHOD_NOT_FOUND: ErrorReason.ValueType  # 65
+PAYMENT_PROVIDER_UNKNOWN: ErrorReason.ValueType  # 66
+"""Bring a token of a provider that the store takes payments by: metadata.providers."""
+PAYMENT_METHODS_FULL: ErrorReason.ValueType  # 67
 """Remove one first: metadata.most is how many there may be."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
