@@ -106,6 +106,10 @@ class MalformedName(PlatformRefusal):
     code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(platform.MALFORMED_NAME)
 
 
+class CardNumber(PlatformRefusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(platform.CARD_NUMBER)
+
+
 class PageTokenInvalid(PlatformRefusal):
     code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(platform.PAGE_TOKEN_INVALID)
 

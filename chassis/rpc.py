@@ -1,4 +1,5 @@
-"""The one road every call takes: ids, refusals, deadline, caller and access, limits, then the servicer and back.
+"""The one road every call takes: ids, refusals, deadline, caller and access, limits, hidden card numbers, then the
+servicer and back.
 
 All in one interceptor, because each layer of gRPC's own costs as much as everything done here together.
 """
@@ -20,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from chassis import deadline, telemetry
 from chassis.access import ALWAYS_OPEN, Gate, caller
 from chassis.database import sqlstate
+from chassis.masking import MASKED, Hide
 from chassis.names import Name
 from chassis.refusal import DeadlineTooShort, Internal, InvalidField, PersonErased, Refusal, TryAgain
 
@@ -38,8 +40,10 @@ log = structlog.get_logger()
 class Road(grpc.aio.ServerInterceptor):
     """Takes every call, whatever its arity, from the wire to its servicer and back."""
 
-    def __init__(self, domain: str, gate: Gate, checks: Mapping[str, Check]) -> None:
-        self.domain, self.gate, self.checks = domain, gate, checks
+    def __init__(
+        self, domain: str, gate: Gate, checks: Mapping[str, Check], hiding: Mapping[str, Hide] | None = None
+    ) -> None:
+        self.domain, self.gate, self.checks, self.hiding = domain, gate, checks, hiding or {}
         self.paved: dict[str, Handler] = {}  # gRPC asks again on every call; methods stay
 
     async def intercept_service(
@@ -63,7 +67,7 @@ class Way:
         self.road, self.method, self.shape = road, method, handler
         self.short = method.lstrip("/")
         self.serve = handler.unary_unary or handler.stream_unary or handler.unary_stream or handler.stream_stream
-        self.check = road.checks.get(method)
+        self.check, self.hide = road.checks.get(method), road.hiding.get(method)
         self.is_quiet = method in ALWAYS_OPEN
 
     def handler(self) -> Handler:
@@ -137,12 +141,13 @@ class Way:
 class Call:
     """One call under way."""
 
-    __slots__ = ("began", "context", "is_gone", "left", "way")
+    __slots__ = ("began", "context", "is_gone", "left", "masked", "way")
 
     def __init__(self, way: Way, context: Context) -> None:
         self.way, self.context = way, context
         self.began = time.perf_counter()
         self.left: float | None = None
+        self.masked: dict[str, None] = {}  # the fields, in their order
         self.is_gone = False  # the other side has left, or the server is closing: nobody to tell
 
     async def enter(self, sent: Any) -> Any:
@@ -160,16 +165,21 @@ class Call:
             return self.each(sent)
         request = way.read(sent)
         await way.road.gate.admit(way.method, request, metadata)
-        if way.check is not None:
-            way.check(request)
+        await self.look_at(request)
         return request
 
+    async def look_at(self, request: Message) -> None:
+        """Refuse what the contract does not take, and hide the card numbers in what people write."""
+        if self.way.check is not None:
+            self.way.check(request)
+        if self.way.hide is not None and (hidden := await self.way.hide(request)):
+            self.masked.update(dict.fromkeys(hidden))
+            self.context.set_trailing_metadata(((MASKED, ", ".join(self.masked)),))
+
     async def each(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
-        check = self.way.check
         try:
             async for request in requests:
-                if check is not None:
-                    check(request)
+                await self.look_at(request)
                 yield request
         except grpc.aio.BaseError:
             self.is_gone = True

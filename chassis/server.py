@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from chassis.access import Gate, Peers, policies
 from chassis.client import channel
+from chassis.masking import Known, hiding, nothing_known
 from chassis.rpc import Road
 from chassis.settings import ServiceSettings, SettingsError
 from chassis.time import Clock
@@ -44,6 +45,7 @@ async def listening(
     clock: Clock,
     keys: Keys | None,
     revoked: Container[str],
+    known_numbers: Known = nothing_known,
 ) -> AsyncIterator[int]:
     """Serve until the block is left, then say so, wait to be believed, and finish the calls. Gives the port."""
     async with AsyncExitStack() as stack:
@@ -61,7 +63,8 @@ async def listening(
             Peers.read(settings.peers),
             clock,
         )
-        road = Road(f"{name}.rapport.example", gate, checks(*contracts))
+        hidden = hiding(*contracts, known=known_numbers)
+        road = Road(f"{name}.rapport.example", gate, checks(*contracts), hidden)
         server = grpc.aio.server(interceptors=[road], options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
         for add, servicer in servicers:
             add(servicer, server)

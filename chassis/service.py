@@ -49,6 +49,7 @@ from chassis.idempotency import forget_old_requests
 from chassis.inbox import forget_old_notes
 from chassis.jobs import Job
 from chassis.log import configure
+from chassis.masking import Known, nothing_known
 from chassis.outbox import forget_old_events
 from chassis.personal_data.holder import Before, Holder
 from chassis.personal_data.holdings import Undeclared, tables_of
@@ -84,6 +85,7 @@ class Service:
     holder: bool = True  # answers for the people it holds: HolderService, and erasure when it is ordered
     mail_heard: mail.Heard | None = None  # what to make of what the mail server said of an address
     before_erasure: Before | None = None  # what only this service can do, in the transaction of the erasure
+    known_numbers: Known = nothing_known  # of whom a request is about: what reads like a card number, and is none
     keys: Keys | None = None  # the public keys of tokens, where there is no need to ask identity for them
 
 
@@ -187,6 +189,7 @@ async def serving(service: Service, settings: ServiceSettings) -> AsyncIterator[
                 clock=service.clock,
                 keys=service.keys,
                 revoked=revoked,
+                known_numbers=service.known_numbers,
             )
         )
         ready.set()

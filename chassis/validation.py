@@ -6,6 +6,7 @@
 A check raises one refusal with everything that has to be mended, by field path, and clears what only we may set.
 REQUIRED and OUTPUT_ONLY come from google.api.field_behavior, lengths from our own `limits`, UUID4 from
 google.api.field_info, the shape of a name from the google.api.resource it refers to, where this process knows it.
+No text about a person may hold a card number, but for secrets and what people write, which chassis.masking sees to.
 What was sent is never repeated: people type addresses into the wrong field.
 """
 
@@ -20,10 +21,12 @@ from google.api.resource_pb2 import resource, resource_definition, resource_refe
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
 from google.protobuf.message import Message
 from rapport.annotations.v1.limits_pb2 import Limits, limits
+from rapport.annotations.v1.personal_data_pb2 import USER_CONTACT_PHONE_NUMBER, USER_CONTENT_PRIVATE, Personal, personal
 
 from chassis.access import methods
+from chassis.cards import LONGEST_PHONE, has_card
 from chassis.names import reader
-from chassis.refusal import InvalidField, MalformedName, Violation
+from chassis.refusal import CardNumber, InvalidField, MalformedName, Violation
 
 MOST_CHARACTERS, MOST_BYTES, MOST_ITEMS = 1_000, 64 << 10, 100  # where `limits` says nothing
 MOST_VIOLATIONS = 20  # who has made more mistakes will ask again
@@ -49,8 +52,10 @@ class Found:
     def add(self, path: str, reason: str, description: str) -> None:
         self.violations.append(Violation(path, reason, description))
 
-    def refusal(self) -> InvalidField | MalformedName:
+    def refusal(self) -> InvalidField | MalformedName | CardNumber:
         violations = self.violations[:MOST_VIOLATIONS]
+        if all(one.reason == CardNumber.reason for one in self.violations):
+            return CardNumber("Leave the card number out.", violations=violations)
         if len(self.patterns) == len(self.violations):
             return MalformedName(violations[0].description, violations=violations, pattern=self.patterns[0])
         return InvalidField("Mend the fields listed.", violations=violations)
@@ -154,7 +159,7 @@ class Compiler:
             return between(said.min if said.HasField("min") else None, said.max if said.HasField("max") else None)
         return None
 
-    def forms(self, field: FieldDescriptor, said: Limits) -> Iterator["Form"]:
+    def forms(self, field: FieldDescriptor, said: Limits) -> Iterator["Form | NoCard"]:
         """The forms that a text has to have."""
         if said.pattern:
             yield Form([re.compile(said.pattern)], "PATTERN_MISMATCH", f"This has to read like {said.pattern}")
@@ -166,6 +171,10 @@ class Compiler:
             expressions = [reader(re.sub(r"\{(\w+)\}", r"{\1:id}", one), wild=wild) for one in names]
             shapes = "` or `".join(names)
             yield Form(expressions, MalformedName.reason, f"A name here reads `{shapes}`.", pattern=names[0])
+        if said_of_people(field).category and not (is_free_text(field) or said_of_people(field).secret):
+            # A shorter one may be a telephone number, in the field for them.
+            is_phone = said_of_people(field).category == USER_CONTACT_PHONE_NUMBER
+            yield NoCard(LONGEST_PHONE if is_phone else 0)
 
     def names(self, field: FieldDescriptor) -> tuple[str, ...]:
         """The patterns that a name in `field` has one of; none where it holds no name, or of nothing known here."""
@@ -185,6 +194,17 @@ def options(described: Any) -> Any:
 def said_of(field: FieldDescriptor) -> Limits:
     said: Limits = options(field).Extensions[limits]
     return said
+
+
+def said_of_people(field: FieldDescriptor) -> Personal:
+    said: Personal = options(field).Extensions[personal]
+    return said
+
+
+def is_free_text(field: FieldDescriptor) -> bool:
+    """Whether it is what people write, in their own words."""
+    said = said_of_people(field)
+    return field.type == field.TYPE_STRING and said.category == USER_CONTENT_PRIVATE and not said.secret
 
 
 def behaves(field: FieldDescriptor, behavior: int) -> bool:
@@ -267,7 +287,20 @@ class Form:
             found.patterns.append(self.pattern)
 
 
-def text(most: int, forms: tuple[Form, ...]) -> Rule:
+class NoCard:
+    """That a text holds no card number of more digits than that."""
+
+    __slots__ = ("longer_than",)
+
+    def __init__(self, longer_than: int) -> None:
+        self.longer_than = longer_than
+
+    def inspect(self, value: str, path: str, found: Found) -> None:
+        if has_card(value, longer_than=self.longer_than):
+            found.add(path, CardNumber.reason, "Leave the card number out: no field of ours is for one.")
+
+
+def text(most: int, forms: tuple[Form | NoCard, ...]) -> Rule:
     def rule(value: str, path: str, found: Found) -> None:
         if len(value) > most:
             found.add(path, "TOO_LONG", f"This takes {most} characters at most.")

@@ -17,7 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 from chassis.refusal import InvalidField, Refused, Violation
 from gateway.codec import Codec
 from gateway.diagnosis import READERS
-from gateway.http import Request
+from gateway.http import Headers, Request
 from gateway.problems import Error, Problem, elsewhere, in_body, json_names, own
 from gateway.refusals import MalformedJson, UnknownField
 from gateway.routes import Rule
@@ -124,6 +124,14 @@ class Binding:
                 alike = [field for field, text in texts(self.new.FromString(asked)) if form_of(text) == form]
                 return alike if len(alike) == 1 else []
         return []
+
+    def hidden(self, said: str | bytes) -> Headers:
+        """The header that names the fields in which the service hid a card number, as the caller sent them."""
+        paths = said.split(", ") if isinstance(said, str) and said else []
+        ways = [json_names(self.takes, path) for path in paths]
+        if self.body_field:
+            ways = [way[1:] for way in ways]
+        return [(b"rapport-masked", ", ".join(map(".".join, ways)).encode())] if ways else []
 
     def place(self, request: Request, field: str, reason: str, detail: str) -> Error:
         if any(field == path or path.startswith(f"{field}.") for path in self.ways):

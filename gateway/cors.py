@@ -12,7 +12,7 @@ TAKEN = (
     b"Authorization, Content-Type, DPoP, If-Match, If-None-Match, Idempotency-Key, Traceparent, X-Rapport-Client, "
     b"X-Request-Id"
 )
-EXPOSED = b"DPoP-Nonce, ETag, Retry-After, WWW-Authenticate, X-Request-Id, Traceresponse"
+EXPOSED = b"DPoP-Nonce, ETag, Retry-After, WWW-Authenticate, X-Request-Id, Traceresponse, Rapport-Masked"
 VARY = (b"vary", b"Origin")
 ANY = (b"access-control-allow-origin", b"*")
 OPEN = frozenset(

@@ -14,6 +14,7 @@ from rapport.annotations.v1.access_pb2 import access as access_option
 from rapport.identity.v1.factors_pb2 import ProveAgainRequest, ProveFactorRequest, SignInByPasskeyRequest
 from rapport.identity.v1.identity_pb2 import CreateSessionRequest, SecondFactor
 
+from chassis.masking import leads
 from gateway.binding import behavior, body_of, is_text, maskable
 from gateway.contracts import PLATFORM, comment, reasons
 from gateway.routes import ANY, Rule
@@ -66,7 +67,7 @@ def operation(rule: Rule, schemas: Schemas) -> dict[str, Any]:
         "tags": [tag(rule)],
         "summary": first.rstrip("."),
         "parameters": [*path_parameters(rule), *query_parameters(rule, schemas), *header_parameters(rule)],
-        "responses": {"200": success(method.output_type, schemas), "default": refused(said, tag(rule))},
+        "responses": {"200": success(rule, schemas), "default": refused(said, tag(rule))},
     }
     if rest:
         told["description"] = said
@@ -146,12 +147,18 @@ def body_schema(rule: Rule, schemas: Schemas) -> Schema:
     return schemas.patch_of(message) if is_partial else schemas.of(message)
 
 
-def success(message: Descriptor, schemas: Schemas) -> dict[str, Any]:
+def success(rule: Rule, schemas: Schemas) -> dict[str, Any]:
+    message = rule.method.output_type
     if message.full_name == "google.api.HttpBody":
         return {"description": "The content itself.", "content": {"*/*": {"schema": {"type": "string"}}}}
     told: dict[str, Any] = {"description": "Done.", "content": {JSON: {"schema": schemas.of(message)}}}
+    headers = {}
     if "etag" in message.fields_by_name:
-        told["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "For If-Match and If-None-Match."}}
+        headers["ETag"] = "For If-Match and If-None-Match."
+    if leads(rule.method.input_type):
+        headers["Rapport-Masked"] = "The fields in which a card number was hidden but for its last four digits."
+    if headers:
+        told["headers"] = {name: {"schema": {"type": "string"}, "description": text} for name, text in headers.items()}
     return told
 
 

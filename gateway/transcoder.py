@@ -10,6 +10,7 @@ from google.protobuf.descriptor import FileDescriptor
 from rapport.annotations.v1.access_pb2 import access as access_option
 
 from chassis.client import Metadata
+from chassis.masking import MASKED
 from chassis.refusal import refused
 from gateway.binding import Binding
 from gateway.codec import Codec
@@ -79,14 +80,16 @@ class Way:
     async def carried(self, request: Request, asked: bytes, metadata: Metadata) -> Answer:
         if self.is_stream:
             return await self.download(request, asked, metadata)
-        told: bytes = await self.call(asked, timeout=self.patience, metadata=metadata)
+        calling = self.call(asked, timeout=self.patience, metadata=metadata)
+        told: bytes = await calling
+        hidden = self.binding.hidden(dict(await calling.trailing_metadata()).get(MASKED, ""))
         if self.is_content:
             content = HttpBody.FromString(told)
             return Response(content.data, headers=kind_of(content))
         body, etag = self.decode(told)
         if not etag:
-            return Response(body, headers=[*PLAIN])
-        headers = [JSON, (b"cache-control", b"private, no-cache"), (b"etag", f'"{etag}"'.encode())]
+            return Response(body, headers=[*PLAIN, *hidden])
+        headers = [JSON, (b"cache-control", b"private, no-cache"), (b"etag", f'"{etag}"'.encode()), *hidden]
         if request.is_safe and is_known(etag, request.header(b"if-none-match")):
             return Response(status=304, headers=headers[1:])
         return Response(body, headers=headers)

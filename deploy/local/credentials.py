@@ -40,6 +40,7 @@ def for_service(plan: Plan, service: str, instance: str) -> dict[str, str]:
             told["RAPPORT_OAUTH_KEY_FILE"] = str(state.secret("oauth-key", hex_key))
             told["RAPPORT_FACTOR_KEY_FILE"] = str(state.secret("factor-key", hex_key))
             told["RAPPORT_SOCIAL_PROVIDERS_FILE"] = str(social_providers(plan))
+            told["RAPPORT_PAYMENT_PROVIDERS"] = "paypal, stripe"
         case "loyalty":
             told["RAPPORT_PUBLIC_URL"] = plan.origin
             told["RAPPORT_BONUS_KEY_FILE"] = str(state.secret("bonus-key", hex_key))

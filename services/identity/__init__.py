@@ -2,7 +2,7 @@
 
 Owns: users and their profiles, passwords, second factors, sessions, registration links, the keys that
 sign tokens, the clients of the OAuth provider and what people let them do, the accounts elsewhere they sign in with,
-the businesses that trade with the store and their customers.
+the businesses that trade with the store and their customers, the tokens that people pay by.
 Never does: say whether an address has an account, keep a password or a secret that works, decide what a role may do
 (the contracts do), erase before every other holder has.
 Events in: privacy's erasure.ordered.
@@ -10,6 +10,6 @@ Events out: user.created, user.updated, user.deletion_requested, user.deleted, s
 authorization.created, authorization.revoked, credential.added, credential.removed, external.identity_linked,
 external.identity_unlinked, business.submitted, .approved, .info_requested, .refused, .suspended, .reinstated,
 .withdrawn, .updated, .customer_erased and .closed, membership.began, membership.ended, user.impersonated,
-impersonation.ended.
+impersonation.ended, payment.method_added, payment.method_removed.
 Calls: no service of ours; the providers that people sign in with.
 """

@@ -11,6 +11,7 @@ from rapport.identity.v1 import (
     factors_pb2,
     identity_pb2,
     oauth_pb2,
+    payment_methods_pb2,
     proofs_pb2,
     social_pb2,
     subjects_pb2,
@@ -22,6 +23,7 @@ from rapport.identity.v1.device_codes_pb2_grpc import add_DeviceCodeServiceServi
 from rapport.identity.v1.factors_pb2_grpc import add_FactorsServiceServicer_to_server
 from rapport.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
 from rapport.identity.v1.oauth_pb2_grpc import add_OAuthServiceServicer_to_server
+from rapport.identity.v1.payment_methods_pb2_grpc import add_PaymentMethodsServiceServicer_to_server
 from rapport.identity.v1.proofs_pb2_grpc import add_ProofServiceServicer_to_server
 from rapport.identity.v1.social_pb2_grpc import add_SocialServiceServicer_to_server
 from rapport.identity.v1.subjects_pb2_grpc import add_SubjectServiceServicer_to_server
@@ -60,6 +62,7 @@ from services.identity.rpc.device_codes import DeviceCodes
 from services.identity.rpc.factors import Factors
 from services.identity.rpc.identity import Identity
 from services.identity.rpc.oauth import OAuth
+from services.identity.rpc.payment_methods import PaymentMethods
 from services.identity.rpc.proofs import Proofs
 from services.identity.rpc.social import Social
 from services.identity.rpc.subjects import Subjects
@@ -96,6 +99,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
     cooling_off = timedelta(days=settings.deletion_cooling_off_days)
     identity = Identity(sessions, clock, pages, passwords, signer, marks, public_url, cooling_off)
     factors = Factors(sessions, clock, pages, passwords, sealer, asks, public_url)
+    payments = PaymentMethods(sessions, clock, pages, sealer, settings.payments_by, public_url)
     known = providers.read(settings.social_providers.value)
     social = Social(sessions, clock, pages, passwords, marks, Asking(Wire()), known, public_url)
     return Service(
@@ -112,6 +116,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             proofs_pb2.DESCRIPTOR,
             device_codes_pb2.DESCRIPTOR,
             acting_pb2.DESCRIPTOR,
+            payment_methods_pb2.DESCRIPTOR,
             events_pb2.DESCRIPTOR,
         ],
         servicers=[
@@ -125,6 +130,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             (add_BusinessServiceServicer_to_server, Businesses(sessions, clock, pages, public_url)),
             (add_ActingServiceServicer_to_server, Acting(sessions, clock, pages, signer, public_url)),
             (add_SubjectServiceServicer_to_server, Subjects(sessions, clock, pages, public_url)),
+            (add_PaymentMethodsServiceServicer_to_server, payments),
         ],
         jobs=[
             forget_registrations,

@@ -273,6 +273,38 @@ async def passkey_suspected(session: AsyncSession, *, to: str, person: UUID, pub
     )
 
 
+async def payment_method_added(session: AsyncSession, *, to: str, person: UUID, public_url: str) -> None:
+    """What the owner is told of a way to pay, without what it is."""
+    await send(
+        session,
+        to,
+        person,
+        template="payment_method_added",
+        subject="A way to pay was added to your account",
+        paragraphs=[
+            "A card or another way to pay was added to your account. You find it there:",
+            f"{public_url}/#account",
+            "If it was not you, remove it, choose another password at once, and tell us.",
+        ],
+    )
+
+
+async def payment_method_removed(session: AsyncSession, *, to: str, person: UUID, public_url: str) -> None:
+    """Likewise."""
+    await send(
+        session,
+        to,
+        person,
+        template="payment_method_removed",
+        subject="A way to pay was removed from your account",
+        paragraphs=[
+            "A card or another way to pay was removed from your account.",
+            "If it was not you, choose another password at once and tell us:",
+            f"{public_url}/forgot",
+        ],
+    )
+
+
 async def subject_access(session: AsyncSession, *, to: str, person: UUID, link: str) -> None:
     """The link by which who reads at an address sees what businesses have us hold of them; "" where that is nothing."""
     paragraphs = ["Somebody, probably you, asked what businesses that trade with us have us hold under this address."]

@@ -185,3 +185,15 @@ class UserIsStaff(Refusal):
 
 class ImpersonationNotFound(Refusal):
     code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.IMPERSONATION_NOT_FOUND)
+
+
+class PaymentMethodNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.PAYMENT_METHOD_NOT_FOUND)
+
+
+class PaymentProviderUnknown(Refusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(errors.PAYMENT_PROVIDER_UNKNOWN)
+
+
+class PaymentMethodsFull(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.PAYMENT_METHODS_FULL)

@@ -16,8 +16,8 @@ class Settings(ServiceSettings):
     # Keys of codes, refresh tokens and nonces, the same in all replicas: hex, 32 bytes or more, a line each, the first
     # in use.
     oauth_key: Secret
-    # Keys that seal what apps with codes share with us, the same in all replicas: hex, 32 bytes, a line each, the first
-    # in use.
+    # Keys that seal what apps with codes share with us and tokens of payments, the same in all replicas: hex, 32 bytes,
+    # a line each, the first in use.
     factor_key: Secret
     # What a guess costs (Argon2id). The defaults are OWASP's least; raise them until a sign-in takes what you can bear:
     # stored hashes follow as people sign in.
@@ -37,8 +37,14 @@ class Settings(ServiceSettings):
     contact_check_days: int = 365
     # Where people have accounts that they may come by: Google, Facebook ... (docs/add-a-provider.md). None by default.
     social_providers: Secret = UNSET
+    payment_providers: str = ""  # the store's words for those that take its payments, parted by commas: paypal, stripe
 
     def __post_init__(self) -> None:
         if not 0 <= self.deletion_cooling_off_days <= 21:
             raise SettingsError("RAPPORT_DELETION_COOLING_OFF_DAYS must be from 0 to 21: an erasure takes time, too.")
         providers.read(self.social_providers.value)  # so that what is wrong is told before anything starts
+
+    @property
+    def payments_by(self) -> frozenset[str]:
+        """The providers that take the store's payments."""
+        return frozenset(filter(None, map(str.strip, self.payment_providers.split(","))))

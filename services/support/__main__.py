@@ -20,13 +20,13 @@ from services.support.settings import Settings
 def service(settings: Settings, sessions: Sessions, clock: Clock, identity: grpc.aio.Channel | None = None) -> Service:
     """The support service, which asks identity over its channel what people are called."""
     people = People(identity or channel_of(settings))
-    pages = Pages(settings.page_key.value.encode())
+    servicer = Support(sessions, clock, Pages(settings.page_key.value.encode()), people)
     return Service(
         name="support",
         package="rapport.support.v1",
         contracts=[support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR],
         servicers=[
-            (add_SupportServiceServicer_to_server, Support(sessions, clock, pages, people)),
+            (add_SupportServiceServicer_to_server, servicer),
             (add_CommerceServiceServicer_to_server, Commerce(sessions, clock)),
         ],
         consumers=consumers.handlers(people),
@@ -34,6 +34,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock, identity: grpc
         sessions=sessions,
         metadata=models.Base.metadata,
         clock=clock,
+        known_numbers=servicer.known_numbers,
     )
 
 

@@ -121,6 +121,9 @@ class Order(Base):
     currency: Mapped[str] = impersonal("a currency")
     total: Mapped[Decimal] = mapped_column(Numeric(28, 9))
     refunded: Mapped[Decimal] = mapped_column(Numeric(28, 9), default=Decimal(0))
+    tracking_numbers: Mapped[list[str]] = personal(
+        "rapport.support.v1.Order.tracking_numbers", JSONB, server_default="[]"
+    )
     place_time: Mapped[datetime]
     pay_time: Mapped[datetime | None]
     ship_time: Mapped[datetime | None]

@@ -33,6 +33,8 @@ Fact: TypeAlias = OrderPlaced | Later
 
 CURRENCY = re.compile("[A-Z]{3}")
 NANO = Decimal("1e-9")
+MOST_PARCELS = 100  # of an order whose numbers are kept
+MOST_KNOWN = 1_000  # of a customer's latest orders whose numbers are told from card numbers
 OVERTAKEN = timedelta(seconds=5)  # how long OrderPlaced may be behind; the same request may come again
 
 
@@ -84,7 +86,10 @@ def note(order: Order, fact: Later, now: datetime) -> bool:
             amount(fact.amount, order.currency)
             news, order.pay_time = order.pay_time is None, order.pay_time or happened
         case OrderShipped():
-            news, order.ship_time = order.ship_time is None, order.ship_time or happened
+            kept = order.tracking_numbers
+            parcels = list(dict.fromkeys([*kept, *fact.tracking_numbers]))[:MOST_PARCELS]
+            news = order.ship_time is None or parcels != kept
+            order.ship_time, order.tracking_numbers = order.ship_time or happened, parcels
         case OrderCancelled():
             news, order.cancel_time = order.cancel_time is None, order.cancel_time or happened
         case OrderDisputed():
@@ -123,3 +128,10 @@ async def of(session: AsyncSession, user: UUID, *, after: tuple[datetime, str] |
     if after:
         query = query.where(tuple_(*place) < after)
     return (await session.scalars(query)).all()
+
+
+async def numbers_of(session: AsyncSession, user: UUID) -> Sequence[str]:
+    """The numbers of the user's latest orders, and of their parcels."""
+    query = select(Order.number, Order.tracking_numbers).where(Order.user_id == user)
+    rows = (await session.execute(query.order_by(Order.place_time.desc()).limit(MOST_KNOWN))).all()
+    return [one for number, parcels in rows for one in (number, *parcels)]

@@ -1,6 +1,8 @@
 """Speaks rapport.support.v1 and, for the shop's own systems, rapport.commerce.v1; decides nothing."""
 
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from google.protobuf.empty_pb2 import Empty
@@ -38,6 +40,15 @@ class Support(SupportServiceServicer):
 
     def __init__(self, sessions: Sessions, clock: Clock, pages: Pages, people: People) -> None:
         self.sessions, self.clock, self.pages, self.people = sessions, clock, pages, people
+
+    async def known_numbers(self, request: Any) -> Sequence[str]:
+        """Of the customer whom a request is about, whoever writes: numbers that are no cards."""
+        parent = getattr(request, "parent", "")
+        customer = parse("users/{user}", "/".join(parent.split("/")[:2])) if parent else caller().user
+        if customer is None:
+            return ()
+        async with self.sessions() as session:
+            return await orders.numbers_of(session, customer)
 
     # The FAQ
 
@@ -280,6 +291,7 @@ def order_message(order: Order) -> pb.Order:
         refunded=money(order.currency, order.refunded),
         place_time=timestamp(order.place_time),
         update_time=timestamp(order.update_time),
+        tracking_numbers=order.tracking_numbers,
     )
 
 

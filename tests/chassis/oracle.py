@@ -17,6 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_tools import protoc
 
 from chassis.access import Gate, Peers, policies
+from chassis.masking import Known, hiding, nothing_known
 from chassis.revocations import Revocations
 from chassis.rpc import Context, Road
 from chassis.time import Clock, system_clock
@@ -133,11 +134,13 @@ async def consulted(
     revoked: Revocations | None = None,
     contracts: Sequence[FileDescriptor] = (FILE,),
     more: Mapping[str, Any] | None = None,
+    known: Known = nothing_known,
 ) -> AsyncIterator[Stub]:
     """A stub of the oracle, behind the road that every service stands behind."""
     tokens_ = Tokens(keys, clock, revoked or Revocations(clock), issuer=tokens.ISSUER)
     gate = Gate(policies(*contracts), tokens_, Peers(PEERS), clock)
-    server = grpc.aio.server(interceptors=[Road("oracle.rapport.example", gate, checks(*contracts))])
+    hidden = hiding(*contracts, known=known)
+    server = grpc.aio.server(interceptors=[Road("oracle.rapport.example", gate, checks(*contracts), hidden)])
     servicer(oracle, server, **(more or {}))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -39,6 +39,10 @@ def identity() -> Bodies:
         "UpdateFactor": {"title": "A"},
         "ConfirmTotp": {"code": "000000"},
         "ReplaceRecoveryCodes": {},
+        "CreatePaymentMethod": {
+            "paymentMethod": {"provider": "paypal", "kind": "PAYPAL"},
+            "providerToken": "B-9MN64552",
+        },
     }
 
 

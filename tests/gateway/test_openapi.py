@@ -122,6 +122,14 @@ def test_what_the_path_or_a_header_says_is_not_asked_for_in_the_body() -> None:
     assert "required" not in DOCUMENT["components"]["schemas"][update["$ref"].rpartition("/")[2]]
 
 
+def test_where_people_write_the_header_is_told_by_which_they_hear_of_a_hidden_card_number() -> None:
+    told = {
+        one["operationId"] for _, _, one in OPERATIONS if "Rapport-Masked" in one["responses"]["200"].get("headers", {})
+    }
+    assert {"createTicket", "createMessage", "searchArticles", "refuseBusiness"} <= told
+    assert told.isdisjoint({"listTickets", "updateUser", "createPaymentMethod"})
+
+
 @pytest.mark.xdist_group("store")
 async def test_it_is_served_and_kept(http: httpx.AsyncClient) -> None:
     answer = await http.get("/openapi.json")

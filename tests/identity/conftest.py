@@ -44,6 +44,7 @@ async def settings(postgres: str, tmp_path: Path) -> Settings:
         database=await world.database_of(postgres, "identity"),
         public_url="https://store.example.org/",
         **world.identity_keys(new_key()),
+        payment_providers="paypal, stripe",
         password_memory_kib=64,  # cheap: what a guess costs is not what most tests are about
         password_passes=1,
     )

@@ -249,7 +249,7 @@ async def test_the_customer_is_told_by_mail_without_a_private_word(alma: Staff, 
     [mail] = await alma.identity.mails()
     assert mail.template == "impersonation_begun"
     for private in (NOTE, "Alma", ALMA, alma.user.name, "SUPPORT_REQUEST"):
-        assert private not in mail.text + mail.html
+        assert private not in f"{mail.text}{mail.html}"
 
 
 async def test_the_customer_sees_when_and_why_and_not_who(identity: Identity, alma: Staff, ada: User) -> None:

@@ -34,6 +34,7 @@ HOLDER = f"users/{ADA}"
 CANARIES = {  # per column that holds a person: what Ada left there
     "order.number": "order-1815",
     "order.lines": "A lamp",
+    "order.tracking_numbers": "1Z999AA10123456784",
     "order.user_id": str(ADA),
     "ticket.customer_id": str(ADA),
     "ticket.order_number": "order-1815",
@@ -49,6 +50,9 @@ CANARIES = {  # per column that holds a person: what Ada left there
 async def ticket(support: SupportServiceStub, shop: Shop, as_: As, sessions: Sessions) -> pb.Ticket:
     """Ada asked, Ravi answered."""
     order = await shop.place(ADA, "order-1815")
+    shipped = shop.shipped(ADA, "order-1815")
+    shipped.tracking_numbers.append("1Z999AA10123456784")
+    await shop.tell(shipped=shipped)
     asked = question(ADA, order, title="canary-title", body="canary-body of the customer")
     ticket = await support.CreateTicket(asked, metadata=as_(ADA))
     said = pb.CreateMessageRequest(parent=ticket.name, message=pb.Message(body="canary-body of the store"))

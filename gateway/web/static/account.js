@@ -5,6 +5,7 @@ import { factors } from "./factors.js";
 import { listen, stopListening } from "./facts.js";
 import { leaving } from "./goodbye.js";
 import { orders } from "./orders.js";
+import { payments } from "./payments.js";
 import { points } from "./points.js";
 import { address as mailAddress, apps, password, sessions, visits } from "./security.js";
 import { signIn } from "./sign-in.js";
@@ -38,7 +39,7 @@ function own({ user }) {
     leaving(user),
     stillRight(user),
     h("div", { class: "columns" }, h("div", { class: "stack" }, orders(user), tickets(user)), points(user)),
-    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user), ways(user)), h("div", { class: "stack" }, sessions(user), factors(user), apps(user), visits(user), activity(user))));
+    h("div", { class: "columns" }, h("div", { class: "stack" }, profile(user), mailAddress(user), password(user), ways(user), payments(user)), h("div", { class: "stack" }, sessions(user), factors(user), apps(user), visits(user), activity(user))));
 }
 
 function register() {

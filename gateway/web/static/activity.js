@@ -18,6 +18,8 @@ const WORDS = {
   AuthorizationRevoked: "An app lost its access",
   UserImpersonated: "Your account was looked at",
   ImpersonationEnded: "Looking at your account ended",
+  PaymentMethodAdded: "A way to pay was added",
+  PaymentMethodRemoved: "A way to pay was removed",
 };
 const BY = { STAFF: "by the store’s staff", PROGRAM: "by a program", CLOCK: "by itself, when it was due" };
 

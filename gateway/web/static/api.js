@@ -7,6 +7,10 @@ export class Refused extends Error {
   }
 }
 
+// What was answered to words in which a card number was hidden.
+const masked = new WeakSet();
+export const hidCard = (told) => masked.has(told);
+
 async function call(method, path, body, headers = {}) {
   const sent = { method, headers: { "x-rapport-client": "help-centre", ...headers }, credentials: "same-origin" };
   if (body !== undefined) {
@@ -19,7 +23,11 @@ async function call(method, path, body, headers = {}) {
   } catch {
     throw new Refused({ detail: "We cannot be reached. Check your connection and try again.", reason: "OFFLINE" });
   }
-  if (response.ok) return response.status === 204 ? null : response.json();
+  if (response.ok) {
+    const told = response.status === 204 ? null : await response.json();
+    if (response.headers.has("rapport-masked")) masked.add(told);
+    return told;
+  }
   const problem = response.headers.get("content-type")?.includes("json") ? await response.json() : {
     status: response.status, detail: "That did not work just now. Please try again in a moment.", requestId: response.headers.get("x-request-id"),
   };

@@ -50,6 +50,6 @@ function ask(user, order, number) {
   ], "Send", async (given, key) => {
     const ticket = await post(`/v1/${user}/tickets`, { order: order.name, ...given }, key);
     box.close();
-    document.dispatchEvent(new CustomEvent("ticket", { detail: ticket.name }));
+    document.dispatchEvent(new CustomEvent("ticket", { detail: ticket }));
   }, { beside: closer("Not now") }));
 }

@@ -13,7 +13,9 @@ export const CATEGORIES = {
   "user.content.private": "What you write to us",
   "user.content.self_image": "Your photo",
   "user.device": "The devices you use",
+  "user.financial.credit_card": "Your cards: brand, last four digits and expiry",
   "user.name": "Your name",
+  "user.payment": "What the payment provider knows your card by (never shown)",
   "user.privacy_preferences": "Your choices",
   "user.unique_id": "The number that stands for you",
 };

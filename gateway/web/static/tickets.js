@@ -1,7 +1,8 @@
-import { list, post, session } from "./api.js";
+import { hidCard, list, post, session } from "./api.js";
 import { card, field, form, h, problem, when, words } from "./dom.js";
 import { hear } from "./facts.js";
 
+const HIDDEN = "We hid a card number in what you wrote. We never need one.";
 const STATES = { NEW: "Sent", OPEN: "With us", PENDING: "Your turn" }; // as the customer sees them
 
 // What the person and the store say to one another. Staff see everybody's tickets here.
@@ -34,8 +35,8 @@ export function tickets(user) {
   place.id = "tickets";
   place.addEventListener("submitted", async ({ detail }) => {
     await show();
-    said.replaceChildren(h("p", { class: "done" }, "Your ticket is submitted. Our answer appears here."));
-    known.get(detail)?.open();
+    said.replaceChildren(h("p", { class: "done" }, "Your ticket is submitted. Our answer appears here."), hidCard(detail) ? h("p", { class: "note" }, HIDDEN) : "");
+    known.get(detail.name)?.open();
   });
   return place;
 }
@@ -64,9 +65,10 @@ function entry(ticket, isStaff) {
     }
   };
   const reply = form([field("Reply", { tag: "textarea", name: "body", required: true, maxlength: 10000 })], "Send", async (given, key) => {
-    await post(`/v1/${ticket.name}/messages`, given, key);
+    const told = await post(`/v1/${ticket.name}/messages`, given, key);
     reply.reset();
     await load();
+    return hidCard(told) ? HIDDEN : "";
   });
   const solve = form([], "Mark as solved", async (_, key) => update(await post(`/v1/${ticket.name}:solve`, {}, key)), { class: "quiet" });
   const summary = h("summary", {}, h("span", {}, ticket.title), badge);

@@ -26,6 +26,7 @@ from services.identity.models.factors import (
 )
 from services.identity.models.oauth import Algorithm, Authorization, Client, Profile, SignOutNotice
 from services.identity.models.once import PushedRequest, Spent
+from services.identity.models.payment_methods import CardBrand, PaymentKind, PaymentMethod
 from services.identity.models.people import (
     BillingAddress,
     Business,
@@ -60,6 +61,7 @@ __all__ = [
     "BusinessKind",
     "BusinessMember",
     "BusinessStep",
+    "CardBrand",
     "Challenge",
     "ClaimKind",
     "Client",
@@ -75,6 +77,8 @@ __all__ = [
     "ImpersonationStaff",
     "MemberRole",
     "Passkey",
+    "PaymentKind",
+    "PaymentMethod",
     "Photo",
     "PostalAddress",
     "Profile",

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#rapport/annotations/v1/errors.proto\x12\x16rapport.annotations.v1*\xbc\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x12\n\x0eSIGN_IN_NEEDED\x10\x01\x12\x11\n\rTOKEN_INVALID\x10\x02\x12\r\n\tFORBIDDEN\x10\x03\x12\x11\n\rSCOPE_MISSING\x10\x04\x12\x13\n\x0fSIGN_IN_TOO_OLD\x10\x05\x12\x11\n\rINVALID_FIELD\x10\x06\x12\x12\n\x0eMALFORMED_NAME\x10\x07\x12\x16\n\x12PAGE_TOKEN_INVALID\x10\x08\x12\x11\n\rETAG_MISMATCH\x10\t\x12\x15\n\x11REQUEST_ID_REUSED\x10\n\x12\x15\n\x11REQUEST_IN_FLIGHT\x10\x0b\x12\x16\n\x12\x44\x45\x41\x44LINE_TOO_SHORT\x10\x0c\x12\r\n\tTRY_AGAIN\x10\r\x12\x0c\n\x08INTERNAL\x10\x0e\x12\x13\n\x0fROUTE_NOT_FOUND\x10\x0f\x12\x16\n\x12METHOD_NOT_ALLOWED\x10\x10\x12\x12\n\x0eMALFORMED_JSON\x10\x11\x12\x12\n\x0e\x42ODY_TOO_LARGE\x10\x12\x12\x1a\n\x16UNSUPPORTED_MEDIA_TYPE\x10\x13\x12\x11\n\rUNKNOWN_FIELD\x10\x14\x12\x12\n\x0eORIGIN_REFUSED\x10\x15\x12\x15\n\x11\x45VENT_UNDECODABLE\x10\x16\x12\x12\n\x0eQUOTA_EXCEEDED\x10\x17\x12\x11\n\rPERSON_ERASED\x10\x19\x12\x15\n\x11PERSON_RESTRICTED\x10\x1a\"\x04\x08\x18\x10\x18*\tNOT_FOUNDb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#rapport/annotations/v1/errors.proto\x12\x16rapport.annotations.v1*\xcd\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x12\n\x0eSIGN_IN_NEEDED\x10\x01\x12\x11\n\rTOKEN_INVALID\x10\x02\x12\r\n\tFORBIDDEN\x10\x03\x12\x11\n\rSCOPE_MISSING\x10\x04\x12\x13\n\x0fSIGN_IN_TOO_OLD\x10\x05\x12\x11\n\rINVALID_FIELD\x10\x06\x12\x12\n\x0eMALFORMED_NAME\x10\x07\x12\x16\n\x12PAGE_TOKEN_INVALID\x10\x08\x12\x11\n\rETAG_MISMATCH\x10\t\x12\x15\n\x11REQUEST_ID_REUSED\x10\n\x12\x15\n\x11REQUEST_IN_FLIGHT\x10\x0b\x12\x16\n\x12\x44\x45\x41\x44LINE_TOO_SHORT\x10\x0c\x12\r\n\tTRY_AGAIN\x10\r\x12\x0c\n\x08INTERNAL\x10\x0e\x12\x13\n\x0fROUTE_NOT_FOUND\x10\x0f\x12\x16\n\x12METHOD_NOT_ALLOWED\x10\x10\x12\x12\n\x0eMALFORMED_JSON\x10\x11\x12\x12\n\x0e\x42ODY_TOO_LARGE\x10\x12\x12\x1a\n\x16UNSUPPORTED_MEDIA_TYPE\x10\x13\x12\x11\n\rUNKNOWN_FIELD\x10\x14\x12\x12\n\x0eORIGIN_REFUSED\x10\x15\x12\x15\n\x11\x45VENT_UNDECODABLE\x10\x16\x12\x12\n\x0eQUOTA_EXCEEDED\x10\x17\x12\x11\n\rPERSON_ERASED\x10\x19\x12\x15\n\x11PERSON_RESTRICTED\x10\x1a\x12\x0f\n\x0b\x43\x41RD_NUMBER\x10\x1b\"\x04\x08\x18\x10\x18*\tNOT_FOUNDb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rapport.annotations.v1.erro
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=64
-  _globals['_ERRORREASON']._serialized_end=636
+  _globals['_ERRORREASON']._serialized_end=653
 # @@protoc_insertion_point(module_scope)

@@ -75,6 +75,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The person is erased, or being erased; nothing about them is kept any more."""
     PERSON_RESTRICTED: _ErrorReason.ValueType  # 26
     """The processing of this person's data is restricted (GDPR art. 18)."""
+    CARD_NUMBER: _ErrorReason.ValueType  # 27
+    """Leave the card number out of the fields listed: no field of ours is for one. Payment is the shop's own."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -129,4 +131,6 @@ PERSON_ERASED: ErrorReason.ValueType  # 25
 """The person is erased, or being erased; nothing about them is kept any more."""
 PERSON_RESTRICTED: ErrorReason.ValueType  # 26
 """The processing of this person's data is restricted (GDPR art. 18)."""
+CARD_NUMBER: ErrorReason.ValueType  # 27
+"""Leave the card number out of the fields listed: no field of ours is for one. Payment is the shop's own."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

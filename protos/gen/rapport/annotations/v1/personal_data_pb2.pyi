@@ -37,6 +37,9 @@ class _CategoryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Category.Val
     USER_CONTACT_URL: _Category.ValueType  # 5
     USER_CONTACT_PHONE_NUMBER: _Category.ValueType  # 6
     USER_CONTENT_PRIVATE: _Category.ValueType  # 7
+    """What people write, in their own words. Of a card number in it the last four digits are left before anything else
+    sees it; every other text about a person is refused with one in it, unless it is secret.
+    """
     USER_CONTENT_SELF_IMAGE: _Category.ValueType  # 8
     USER_AUTHORIZATION_CREDENTIALS: _Category.ValueType  # 9
     USER_DEVICE: _Category.ValueType  # 10
@@ -46,6 +49,10 @@ class _CategoryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Category.Val
     USER_PRIVACY_PREFERENCES: _Category.ValueType  # 14
     USER_UNIQUE_ID: _Category.ValueType  # 15
     """A random id of ours. Shown in logs: it is what a line is about."""
+    USER_PAYMENT: _Category.ValueType  # 16
+    """What a provider charges by."""
+    USER_FINANCIAL_CREDIT_CARD: _Category.ValueType  # 17
+    """What is told of a card: brand, last four digits, expiry. Never its number."""
 
 class Category(_Category, metaclass=_CategoryEnumTypeWrapper):
     """Fideslang data categories that Rapport holds. C++ and Java peers redact a field whose option names a value
@@ -60,6 +67,9 @@ USER_CONTACT_ORGANIZATION: Category.ValueType  # 4
 USER_CONTACT_URL: Category.ValueType  # 5
 USER_CONTACT_PHONE_NUMBER: Category.ValueType  # 6
 USER_CONTENT_PRIVATE: Category.ValueType  # 7
+"""What people write, in their own words. Of a card number in it the last four digits are left before anything else
+sees it; every other text about a person is refused with one in it, unless it is secret.
+"""
 USER_CONTENT_SELF_IMAGE: Category.ValueType  # 8
 USER_AUTHORIZATION_CREDENTIALS: Category.ValueType  # 9
 USER_DEVICE: Category.ValueType  # 10
@@ -69,6 +79,10 @@ USER_ACCOUNT: Category.ValueType  # 13
 USER_PRIVACY_PREFERENCES: Category.ValueType  # 14
 USER_UNIQUE_ID: Category.ValueType  # 15
 """A random id of ours. Shown in logs: it is what a line is about."""
+USER_PAYMENT: Category.ValueType  # 16
+"""What a provider charges by."""
+USER_FINANCIAL_CREDIT_CARD: Category.ValueType  # 17
+"""What is told of a card: brand, last four digits, expiry. Never its number."""
 Global___Category: _TypeAlias = Category  # noqa: Y015
 
 class _Purpose:

@@ -116,25 +116,33 @@ Global___OrderPaid: _TypeAlias = OrderPaid  # noqa: Y015
 
 @_typing.final
 class OrderShipped(_message.Message):
+    """Something of the order is on its way. What is told of later parcels is added."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     EVENT_TIME_FIELD_NUMBER: _builtins.int
+    TRACKING_NUMBERS_FIELD_NUMBER: _builtins.int
     user: _builtins.str
     order: _builtins.str
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def tracking_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """By which the carriers know the parcels."""
+
     def __init__(
         self,
         *,
         user: _builtins.str = ...,
         order: _builtins.str = ...,
         event_time: _timestamp_pb2.Timestamp | None = ...,
+        tracking_numbers: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "order", b"order", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "order", b"order", "tracking_numbers", b"tracking_numbers", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

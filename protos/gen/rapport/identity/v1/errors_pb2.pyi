@@ -102,6 +102,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The store's own people are not impersonated."""
     IMPERSONATION_NOT_FOUND: _ErrorReason.ValueType  # 62
     """Begin another one: that has ended, or there is none."""
+    PAYMENT_METHOD_NOT_FOUND: _ErrorReason.ValueType  # 65
+    PAYMENT_PROVIDER_UNKNOWN: _ErrorReason.ValueType  # 66
+    """Bring a token of a provider that the store takes payments by: metadata.providers."""
+    PAYMENT_METHODS_FULL: _ErrorReason.ValueType  # 67
+    """Remove one first: metadata.most is how many there may be."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -185,4 +190,9 @@ USER_IS_STAFF: ErrorReason.ValueType  # 61
 """The store's own people are not impersonated."""
 IMPERSONATION_NOT_FOUND: ErrorReason.ValueType  # 62
 """Begin another one: that has ended, or there is none."""
+PAYMENT_METHOD_NOT_FOUND: ErrorReason.ValueType  # 65
+PAYMENT_PROVIDER_UNKNOWN: ErrorReason.ValueType  # 66
+"""Bring a token of a provider that the store takes payments by: metadata.providers."""
+PAYMENT_METHODS_FULL: ErrorReason.ValueType  # 67
+"""Remove one first: metadata.most is how many there may be."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -314,6 +314,7 @@ class Order(_message.Message):
     REFUNDED_FIELD_NUMBER: _builtins.int
     PLACE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    TRACKING_NUMBERS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """{order} is the shop's own number."""
     state: Global___Order.State.ValueType
@@ -327,6 +328,10 @@ class Order(_message.Message):
     def place_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def tracking_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """By which the carriers know the parcels that are on their way."""
+
     def __init__(
         self,
         *,
@@ -337,10 +342,11 @@ class Order(_message.Message):
         refunded: _money_pb2.Money | None = ...,
         place_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        tracking_numbers: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["place_time", b"place_time", "refunded", b"refunded", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "name", b"name", "place_time", b"place_time", "refunded", b"refunded", "state", b"state", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "name", b"name", "place_time", b"place_time", "refunded", b"refunded", "state", b"state", "total", b"total", "tracking_numbers", b"tracking_numbers", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
