@@ -7,6 +7,7 @@ from rapport.identity.v1 import (
     events_pb2,
     factors_pb2,
     identity_pb2,
+    imports_pb2,
     oauth_pb2,
     proofs_pb2,
     social_pb2,
@@ -17,6 +18,7 @@ from rapport.identity.v1.businesses_pb2_grpc import add_BusinessServiceServicer_
 from rapport.identity.v1.device_codes_pb2_grpc import add_DeviceCodeServiceServicer_to_server
 from rapport.identity.v1.factors_pb2_grpc import add_FactorsServiceServicer_to_server
 from rapport.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
+from rapport.identity.v1.imports_pb2_grpc import add_ImportsServiceServicer_to_server
 from rapport.identity.v1.oauth_pb2_grpc import add_OAuthServiceServicer_to_server
 from rapport.identity.v1.proofs_pb2_grpc import add_ProofServiceServicer_to_server
 from rapport.identity.v1.social_pb2_grpc import add_SocialServiceServicer_to_server
@@ -36,6 +38,7 @@ from services.identity.ceremonies import Ceremonies
 from services.identity.challenges import forget_challenges
 from services.identity.email_changes import forget_email_changes
 from services.identity.guesses import forget_guesses
+from services.identity.imports import forget_user_imports
 from services.identity.known_devices import forget_devices
 from services.identity.oauth.authorizations import forget_authorizations
 from services.identity.oauth.backchannel import telling
@@ -51,6 +54,7 @@ from services.identity.rpc.businesses import Businesses
 from services.identity.rpc.device_codes import DeviceCodes
 from services.identity.rpc.factors import Factors
 from services.identity.rpc.identity import Identity
+from services.identity.rpc.imports import Imports
 from services.identity.rpc.oauth import OAuth
 from services.identity.rpc.proofs import Proofs
 from services.identity.rpc.social import Social
@@ -101,6 +105,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             audit_pb2.DESCRIPTOR,
             proofs_pb2.DESCRIPTOR,
             device_codes_pb2.DESCRIPTOR,
+            imports_pb2.DESCRIPTOR,
             events_pb2.DESCRIPTOR,
         ],
         servicers=[
@@ -113,6 +118,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             (add_SocialServiceServicer_to_server, social),
             (add_BusinessServiceServicer_to_server, Businesses(sessions, clock, pages, public_url)),
             (add_SubjectServiceServicer_to_server, Subjects(sessions, clock, pages, public_url)),
+            (add_ImportsServiceServicer_to_server, Imports(sessions, clock, pages, passwords, marks)),
         ],
         jobs=[
             forget_registrations,
@@ -137,6 +143,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             forget_unfinished_documents,
             forget_invitations,
             forget_subject_links,
+            forget_user_imports,
         ],
         sessions=sessions,
         metadata=models.Base.metadata,

@@ -173,3 +173,19 @@ class MemberNotFound(Refusal):
 
 class BusinessFull(Refusal):
     code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.BUSINESS_FULL)
+
+
+class UserImportNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.USER_IMPORT_NOT_FOUND)
+
+
+class UserImportFinished(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.USER_IMPORT_FINISHED)
+
+
+class HashUnknown(Refusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(errors.HASH_UNKNOWN)
+
+
+class HashTooDear(Refusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(errors.HASH_TOO_DEAR)

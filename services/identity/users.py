@@ -1,9 +1,10 @@
 """Users: made once, corrected by their owner, given roles by an administrator."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from rapport.identity.v1.events_pb2 import UserCreated, UserUpdated
 from sqlalchemy import select, tuple_
@@ -14,7 +15,7 @@ from sqlalchemy.orm import undefer
 from chassis.etags import check_etag
 from chassis.time import timestamp
 from services.identity import addresses, sessions
-from services.identity.facts import state
+from services.identity.facts import state, state_all
 from services.identity.models import BillingAddress, Business, Credential, Photo, ShippingAddress, State, User
 from services.identity.refusals import EmailTaken, PhotoNotFound, UserDeleting, UserNotFound
 
@@ -50,6 +51,43 @@ async def create(
     await session.flush()
     await state(session, UserCreated(user=user.name, event_time=timestamp(now)))
     return user
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """Somebody who had an account elsewhere."""
+
+    email: str
+    password_hash: str | None
+    profile: Profile
+    create_time: datetime | None = None  # there
+
+
+async def create_all(session: AsyncSession, newcomers: Sequence[Newcomer], *, now: datetime) -> None:
+    """Make users, all of whose addresses belong to nobody and are held."""
+    made = [user_of(one, now) for one in newcomers]
+    session.add_all(made)
+    await session.flush()
+    for user, one in zip(made, newcomers, strict=True):
+        if one.password_hash is not None:
+            session.add(Credential(user_id=user.id, password_hash=one.password_hash))
+    await session.flush()
+    await state_all(session, [UserCreated(user=user.name, event_time=timestamp(now)) for user in made])
+
+
+def user_of(one: Newcomer, now: datetime) -> User:
+    parts = {part: PARTS[part](**said) for part in PARTS if (said := one.profile.get(part)) is not None}
+    return User(
+        id=uuid4(),
+        email=one.email,
+        display_name=one.profile.get("display_name", ""),
+        state=State.ACTIVE,
+        roles=[],
+        version=1,
+        create_time=one.create_time or now,
+        update_time=now,
+        **parts,
+    )
 
 
 async def get(session: AsyncSession, id: UUID) -> User:

@@ -321,6 +321,7 @@ async def asked_twice(store: Store, callers: Callers) -> dict[str, tuple[str, di
             {"user": {"email": mail}, "password": "brass kettle at dawn"},
             {"user": {"email": mail}, "password": "another kettle at dusk"},
         ),
+        "CreateUserImport": ("", {"userImport": {"validateOnly": True}}, {"userImport": {}}),
         "CreateBusiness": (
             "",
             {"business": {"kind": "AFFILIATE", "company": "A"}},

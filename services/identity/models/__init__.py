@@ -23,6 +23,7 @@ from services.identity.models.factors import (
     RecoveryCode,
     Totp,
 )
+from services.identity.models.imports import Outcome, UserImport, UserImportAddress, UserImportRow
 from services.identity.models.oauth import Algorithm, Authorization, Client, Profile, SignOutNotice
 from services.identity.models.once import PushedRequest, Spent
 from services.identity.models.people import (
@@ -68,6 +69,7 @@ __all__ = [
     "ExternalIdentity",
     "Guess",
     "MemberRole",
+    "Outcome",
     "Passkey",
     "Photo",
     "PostalAddress",
@@ -87,4 +89,7 @@ __all__ = [
     "SubjectAccess",
     "Totp",
     "User",
+    "UserImport",
+    "UserImportAddress",
+    "UserImportRow",
 ]

@@ -195,7 +195,9 @@ class Identity(IdentityServiceServicer):
             person = known.user_id if known else None
             guess = list(self.marks.of(request.email, person, known_browser, request.client_address))
             await attempts.count(session, guess, now=self.clock())
-        proven = await self.passwords.proves(known.password_hash if known else None, request.password)
+            instead = None if known else await sessions.somebody(session, self.marks.account(request.email).mac)
+        known_hash = known.password_hash if known else None
+        proven = await self.passwords.proves(known_hash, request.password, instead=instead)
         if known is None or not proven:
             raise sessions.sign_in_failed()
         renewed, device = await self.passwords.renewed(known.password_hash, request.password), request.user_agent
