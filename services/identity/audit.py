@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 async def note_all(session: AsyncSession, facts: Sequence[Message]) -> None:
     """Write down facts about accounts, in the transaction that makes them true."""
+    if not facts:
+        return
     owners = [getattr(fact, grammar(fact.DESCRIPTOR).owner) for fact in facts]
     told = [(fact, owner, *by_whom(owner)) for fact, owner in zip(facts, owners, strict=True)]
     accounts = await accounts_of(

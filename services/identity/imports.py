@@ -120,7 +120,7 @@ async def take(
     made = {number: one for number, one in fresh.items() if isinstance(one, Newcomer)}
     if not run.validate_only:
         await addresses.take_all_turns(session, [one.email for one in made.values()])
-    first = await strangers(session, run, made, marks)
+    first = await strangers(session, run, made, marks=marks, now=now)
     rows = [row_of(id, number, one, is_first=number in first) for number, one in fresh.items()]
     newcomers = [made[number] for number in sorted(first)]
     if not run.validate_only:
@@ -131,7 +131,9 @@ async def take(
     return Taken(before | {row.number: row for row in rows}, await owners(session, emails))
 
 
-async def strangers(session: AsyncSession, run: UserImport, made: Mapping[int, Newcomer], marks: Marks) -> set[int]:
+async def strangers(
+    session: AsyncSession, run: UserImport, made: Mapping[int, Newcomer], *, marks: Marks, now: datetime
+) -> set[int]:
     """The rows whose addresses belong to nobody yet: of several with one address, the first."""
     known: set[str] = set(await owners(session, [one.email for one in made.values()]))
     found = dict[str, int]()
@@ -140,7 +142,9 @@ async def strangers(session: AsyncSession, run: UserImport, made: Mapping[int, N
             found.setdefault(made[number].email, number)
     if run.validate_only and found:
         macs = {marks.mark(f"import/{run.id}", email): number for email, number in found.items()}
-        seen = insert(UserImportAddress).values([{"import_id": run.id, "mac": mac} for mac in macs])
+        seen = insert(UserImportAddress).values(
+            [{"import_id": run.id, "mac": mac, "expire_time": now + KEPT} for mac in macs]
+        )
         new = await session.scalars(seen.on_conflict_do_nothing().returning(UserImportAddress.mac))
         return {macs[mac] for mac in new}
     return set(found.values())

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
 from rapport.identity.v1.events_pb2 import UserCreated, UserUpdated
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
@@ -98,8 +98,23 @@ async def get(session: AsyncSession, id: UUID) -> User:
     return user
 
 
-async def newest(session: AsyncSession, *, after: tuple[datetime, UUID] | None, limit: int) -> Sequence[User]:
+async def newest(
+    session: AsyncSession,
+    *,
+    email: str = "",
+    state: State | None = None,
+    role: str = "",
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> Sequence[User]:
+    """Users, newest first: of whom all that is said holds."""
     query = select(User).limit(limit)
+    if email:
+        query = query.where(User.email == email)
+    if state is not None:
+        query = query.where(User.state == state)
+    if role:
+        query = query.where(func.cardinality(User.roles) > 0, User.roles.contains([role]))
     if after is not None:
         query = query.where(tuple_(User.create_time, User.id) < after)
     return (await session.scalars(query.order_by(User.create_time.desc(), User.id.desc()))).all()

@@ -37,6 +37,7 @@ def identity() -> Bodies:
         "UpdateFactor": {"title": "A"},
         "ConfirmTotp": {"code": "000000"},
         "ReplaceRecoveryCodes": {},
+        "FindUsers": {"role": "agent"},
         "CreateUserImport": {"userImport": {"validateOnly": True}},
         "ImportUsers": {"rows": [{"rowNumber": "1", "user": {"email": f"{uuid4().hex}@example.org"}}]},
         "FinishUserImport": {},

@@ -147,6 +147,10 @@ def malformed_page_token(callers: Callers) -> Iterator[Try]:
             needed = "&query=lamp" if "query" in rule.method.input_type.fields_by_name else ""
             path, headers = path_of(rule, callers.ada.user), callers.admitted(rule)
             for token in ("nonsense", "AAAA", "%E4%B8%AD", "bm9uc2Vuc2Ugb2YgYSBwcm9wZXIgbGVuZ3Ro"):
+                if rule.body:
+                    body, said = orjson.dumps({"pageToken": token}), ("pointer", "/pageToken")
+                    yield Try(rule.verb, path, "PAGE_TOKEN_INVALID", 400, said, headers | JSON, body=body)
+                    continue
                 query, at = f"pageToken={token}{needed}", ("query", "pageToken")
                 yield Try(rule.verb, path, "PAGE_TOKEN_INVALID", 400, at, headers, query)
 

@@ -72,3 +72,4 @@ class UserImportAddress(Base):
     mac: Mapped[bytes] = unlinked(
         SEEN, "only who holds the key and is told the address can tell whose it is", primary_key=True
     )
+    expire_time: Mapped[datetime] = mapped_column(index=True)

@@ -39,6 +39,7 @@ class User(Base):
         CheckConstraint("roles <@ ARRAY['agent', 'privacy_officer', 'admin']", "roles"),
         CheckConstraint("(erasure_id IS NOT NULL) = (state = 'DELETING')", "receipt_while_deleting"),
         Index("user_by_time", "create_time", "id"),
+        Index("user_with_roles", "create_time", "id", postgresql_where="cardinality(roles) > 0"),
     )
 
     id: Mapped[UUID] = subject(primary_key=True)

@@ -37,7 +37,7 @@ from services.identity import (
 )
 from services.identity.attempts import Marks
 from services.identity.businesses import members
-from services.identity.models import Business, BusinessKind, PostalAddress, Session, User
+from services.identity.models import Business, BusinessKind, PostalAddress, Session, State, User
 from services.identity.passwords import Passwords
 from services.identity.sign_ins import Browser, Waiting
 from services.identity.tokens import Signer
@@ -161,6 +161,16 @@ class Identity(IdentityServiceServicer):
             rows = await users.newest(session, after=page.cursor, limit=page.reach)
         shown, token = page.cut(rows, lambda user: (user.create_time, user.id))
         return pb.ListUsersResponse(users=map(user_message, shown), next_page_token=token)
+
+    async def FindUsers(self, request: pb.FindUsersRequest, context: Context) -> pb.FindUsersResponse:
+        page, email = self.pages.of(request), addresses.exact(request.email) if request.email else ""
+        state = State(pb.User.State.Name(request.state)) if request.state else None
+        async with self.sessions() as session:
+            rows = await users.newest(
+                session, email=email, state=state, role=request.role, after=page.cursor, limit=page.reach
+            )
+        shown, token = page.cut(rows, lambda user: (user.create_time, user.id))
+        return pb.FindUsersResponse(users=map(user_message, shown), next_page_token=token)
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.User:
         who, profile = parse("users/{user}", request.user.name), profile_of(request.user, fields_of(request))

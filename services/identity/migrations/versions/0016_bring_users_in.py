@@ -29,9 +29,11 @@ def upgrade() -> None:
         "user_import_address",
         sa.Column("import_id", sa.Uuid(), nullable=False),
         sa.Column("mac", sa.LargeBinary(), nullable=False),
+        sa.Column("expire_time", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["import_id"], ["user_import.id"], name=op.f("user_import_address_import_id_fkey")),
         sa.PrimaryKeyConstraint("import_id", "mac", name=op.f("user_import_address_pkey")),
     )
+    op.create_index(op.f("user_import_address_expire_time_idx"), "user_import_address", ["expire_time"], unique=False)
     op.create_table(
         "user_import_row",
         sa.Column("import_id", sa.Uuid(), nullable=False),
@@ -60,4 +62,7 @@ def upgrade() -> None:
         ["import_id", "number"],
         unique=False,
         postgresql_where="outcome = 'REFUSED'",
+    )
+    op.create_index(
+        "user_with_roles", "user", ["create_time", "id"], unique=False, postgresql_where="cardinality(roles) > 0"
     )
