@@ -37,8 +37,8 @@ async def take_turns(session: AsyncSession, address: str) -> None:
 async def take_all_turns(session: AsyncSession, several: Iterable[str]) -> None:
     """As `take_turns` for each of them: in one order, so that nobody waits in a circle."""
     keys = sorted({key_of(address) for address in several})
-    each = func.unnest(literal(keys, ARRAY(Integer))).column_valued("key")
-    await session.execute(select(func.pg_advisory_xact_lock(LOCKS, each)).select_from(each))
+    each = func.unnest(literal(keys, ARRAY(Integer))).table_valued("key")
+    await session.execute(select(func.pg_advisory_xact_lock(LOCKS, each.c.key)))
 
 
 def key_of(address: str) -> int:

@@ -63,8 +63,8 @@ class Foreign:
 
 def read(text: str) -> Foreign:
     """What hash it is, or refuse one of no kind that we take, or too dear to check."""
-    for form, kind in KINDS:
-        if len(text) <= LONGEST and (said := form.fullmatch(text)):
+    for pattern, kind in KINDS:
+        if len(text) <= LONGEST and (said := pattern.fullmatch(text)):
             try:
                 return kind(said)
             except (NotBase64, UnicodeError):
@@ -236,52 +236,56 @@ def decoded(text: str) -> bytes:
     return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
 
 
+def form(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.ASCII)  # other digits are numbers to us, and none to what computes
+
+
 PBKDF2 = r"pbkdf2(?:{dash}(?P<name>sha1|sha256|sha512))?"
 KINDS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Foreign]], ...] = (
     (
-        re.compile(
+        form(
             rf"(?P<before>\$wp|bcrypt\$|bcrypt_sha256\$)?(?P<salt>\$2[aby]\$(?P<cost>\d\d)\${MCF}{{22}})(?P<digest>{MCF}{{31}})"
         ),
         of_bcrypt,
     ),
     (  # Django's, whose salt is a text
-        re.compile(
+        form(
             rf"{PBKDF2.format(dash='_')}\$(?P<iterations>\d{{1,8}})\$(?P<salt>[^$]{{1,64}})\$(?P<digest>{B64})={{0,2}}"
         ),
         lambda said: of_pbkdf2(said, said["salt"].encode()),
     ),
     (  # in the PHC form, and as passlib writes it
-        re.compile(
+        form(
             rf"\${PBKDF2.format(dash='-')}\$(?:i=)?(?P<iterations>\d{{1,8}})(?:,l=\d{{1,3}})?"
             r"\$(?P<salt>[A-Za-z0-9+/.]+)\$(?P<digest>[A-Za-z0-9+/.]+)"
         ),
         lambda said: of_pbkdf2(said, decoded(said["salt"])),
     ),
     (
-        re.compile(
+        form(
             r"\$scrypt\$ln=(?P<ln>\d{1,2}),r=(?P<r>\d{1,3}),p=(?P<p>\d{1,3})"
             rf"\$(?P<salt>{B64})\$(?P<digest>{B64})"
         ),
         lambda said: of_scrypt(said, decoded(said["salt"]), 1 << int(said["ln"])),
     ),
     (
-        re.compile(
+        form(
             rf"scrypt\$(?P<n>\d{{1,8}})\$(?P<salt>[^$]{{1,64}})\$(?P<r>\d{{1,3}})\$(?P<p>\d{{1,3}})\$(?P<digest>{B64})={{0,2}}"
         ),
         lambda said: of_scrypt(said, said["salt"].encode(), int(said["n"])),
     ),
     (
-        re.compile(
+        form(
             r"(?:argon2)?\$argon2(?P<kind>id|i|d)\$(?:v=(?P<version>16|19)\$)?"
             r"m=(?P<kib>\d{1,8}),t=(?P<passes>\d{1,4}),p=(?P<lanes>\d{1,3})"
             rf"\$(?P<salt>{B64})\$(?P<digest>{B64})"
         ),
         of_argon2,
     ),
-    (re.compile(rf"\$(?P<kind>[PH])\$(?P<cost>{MCF})(?P<salt>{MCF}{{8}})(?P<digest>{MCF}{{22}})"), of_phpass),
-    (re.compile(rf"\{{(?P<salted>S?)(?P<name>MD5|SHA|SHA256|SHA512)\}}(?P<both>{B64}={{0,2}})"), of_ldap_digest),
+    (form(rf"\$(?P<kind>[PH])\$(?P<cost>{MCF})(?P<salt>{MCF}{{8}})(?P<digest>{MCF}{{22}})"), of_phpass),
+    (form(rf"\{{(?P<salted>S?)(?P<name>MD5|SHA|SHA256|SHA512)\}}(?P<both>{B64}={{0,2}})"), of_ldap_digest),
     (
-        re.compile(r"(?P<name>md5|sha1)\$(?P<salt>[^$]{0,64})\$(?P<digest>(?:[0-9a-f]{8}){4,5})"),
+        form(r"(?P<name>md5|sha1)\$(?P<salt>[^$]{0,64})\$(?P<digest>(?:[0-9a-f]{8}){4,5})"),
         of_hex_digest,
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
 from rapport.identity.v1.events_pb2 import UserCreated, UserUpdated
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, literal_column, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
@@ -114,7 +114,7 @@ async def newest(
     if state is not None:
         query = query.where(User.state == state)
     if role:
-        query = query.where(func.cardinality(User.roles) > 0, User.roles.contains([role]))
+        query = query.where(func.cardinality(User.roles) > literal_column("0"), User.roles.contains([role]))
     if after is not None:
         query = query.where(tuple_(User.create_time, User.id) < after)
     return (await session.scalars(query.order_by(User.create_time.desc(), User.id.desc()))).all()

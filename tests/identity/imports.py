@@ -1,6 +1,6 @@
 """An import, as its tests run it again and again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -27,7 +27,7 @@ class Import:
 
     stub: ImportsServiceStub
     name: str
-    numbers: count[int]
+    numbers: Iterator[int]
     who: Metadata
 
     @classmethod

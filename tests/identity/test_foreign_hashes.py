@@ -141,6 +141,7 @@ UNKNOWN = [
     "wrapped:md5$$0:$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
     "foreign:md5$$88a434c88cca4e900f7874cd98123f43",
     "pbkdf2_sha256$1000000$seasalt$" + "A" * 45,
+    BCRYPT.format("\u0661\u0660"),  # ten, and no digits of ours
 ]
 
 

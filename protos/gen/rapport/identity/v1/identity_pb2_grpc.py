@@ -202,7 +202,7 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateUser(self, request, context):
-        """Makes a user whose address is proven already: for imports, staff and sample people. Refuses with EMAIL_TAKEN.
+        """Makes a user whose address is proven already: for staff and sample people. Refuses with EMAIL_TAKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

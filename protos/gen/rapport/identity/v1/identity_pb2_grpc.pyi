@@ -42,7 +42,7 @@ class IdentityServiceStub:
     ConfirmEmailChange: _aio.UnaryUnaryMultiCallable[_identity_pb2.ConfirmEmailChangeRequest, _identity_pb2.ConfirmEmailChangeResponse]
     """Confirms one side of a change of address. Refuses with LINK_INVALID, EMAIL_TAKEN."""
     CreateUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateUserRequest, _identity_pb2.User]
-    """Makes a user whose address is proven already: for imports, staff and sample people. Refuses with EMAIL_TAKEN."""
+    """Makes a user whose address is proven already: for staff and sample people. Refuses with EMAIL_TAKEN."""
     GetUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetUserRequest, _identity_pb2.User]
     """Returns one user. Refuses with USER_NOT_FOUND."""
     ListUsers: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListUsersRequest, _identity_pb2.ListUsersResponse]
@@ -153,7 +153,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.CreateUserRequest,
         context: _aio.ServicerContext[_identity_pb2.CreateUserRequest, _abc.Awaitable[_identity_pb2.User]],
     ) -> _abc.Awaitable[_identity_pb2.User]:
-        """Makes a user whose address is proven already: for imports, staff and sample people. Refuses with EMAIL_TAKEN."""
+        """Makes a user whose address is proven already: for staff and sample people. Refuses with EMAIL_TAKEN."""
 
     @_abc_1.abstractmethod
     def GetUser(
