@@ -10,6 +10,7 @@ so that it tells of the second row with one as the import will.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 from uuid import UUID
 
 from sqlalchemy import delete, exists, select, tuple_
@@ -36,7 +37,7 @@ class Refused:
     field: str
 
 
-Judged = Newcomer | Refused  # by the number of the row
+Judged: TypeAlias = Newcomer | Refused
 
 
 @dataclass(frozen=True, slots=True)
