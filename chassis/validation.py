@@ -136,11 +136,12 @@ class Compiler:
     def rule(self, field: FieldDescriptor) -> Rule | None:
         if not field.is_repeated:
             return self.single(field)
-        most = said_of(field).max_items or MOST_ITEMS
+        said = said_of(field)
+        most = said.max_items or MOST_ITEMS
         entry = field.message_type
         if entry is not None and entry.GetOptions().map_entry:
             return entries(most, *(self.single(entry.fields_by_name[part]) for part in ("key", "value")))
-        return items(most, self.single(field))
+        return items(most, None if said.each_by_itself else self.single(field))
 
     def single(self, field: FieldDescriptor) -> Rule | None:
         said = said_of(field)

@@ -24,6 +24,7 @@ COMMANDS = {
     "check": "everything that can be checked without running it",
     "apply": "bring the store's data in",
     "balances": "bring opening balances of points in",
+    "import-users": "bring users in, with the hashes of their passwords",
     "logs": "what the processes wrote",
     "events": "the events as they happen, and samples of the shop's",
     "clock": "the platform's time, and moving it forward",
@@ -67,6 +68,9 @@ def parser() -> argparse.ArgumentParser:
     made["apply"].add_argument("folder", type=Path)
     made["balances"].add_argument("file", type=Path, help="CSV: user,points,expire_time,origin")
     made["balances"].add_argument("--dry-run", action="store_true", help="say what would be booked, and what not")
+    made["import-users"].add_argument("file", type=Path, help="CSV, or JSON Lines: docs/import-users.md")
+    made["import-users"].add_argument("--dry-run", action="store_true", help="say what would become of every row")
+    made["import-users"].add_argument("--json", action="store_true", help="print one object at the end")
     made["logs"].add_argument("service", nargs="?", help="only this one's")
     made["logs"].add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     events = made["events"].add_subparsers(dest="action", required=True)
@@ -101,7 +105,7 @@ def main(arguments: list[str]) -> int:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, interrupted)
     try:
-        return int(importlib.import_module(f"deploy.local.commands.{asked.command}").command(asked, outside()))
+        return int(importlib.import_module(module_of(asked.command)).command(asked, outside()))
     except LocalError as problem:
         if getattr(asked, "json", False):
             print(json.dumps({"error": str(problem)}))
@@ -117,6 +121,10 @@ def main(arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def module_of(name: str) -> str:
+    return f"deploy.local.commands.{name.replace('-', '_')}"
 
 
 def interrupted(*_: object) -> NoReturn:

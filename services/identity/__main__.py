@@ -10,6 +10,7 @@ from rapport.identity.v1 import (
     events_pb2,
     factors_pb2,
     identity_pb2,
+    imports_pb2,
     oauth_pb2,
     payment_methods_pb2,
     proofs_pb2,
@@ -22,6 +23,7 @@ from rapport.identity.v1.businesses_pb2_grpc import add_BusinessServiceServicer_
 from rapport.identity.v1.device_codes_pb2_grpc import add_DeviceCodeServiceServicer_to_server
 from rapport.identity.v1.factors_pb2_grpc import add_FactorsServiceServicer_to_server
 from rapport.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
+from rapport.identity.v1.imports_pb2_grpc import add_ImportsServiceServicer_to_server
 from rapport.identity.v1.oauth_pb2_grpc import add_OAuthServiceServicer_to_server
 from rapport.identity.v1.payment_methods_pb2_grpc import add_PaymentMethodsServiceServicer_to_server
 from rapport.identity.v1.proofs_pb2_grpc import add_ProofServiceServicer_to_server
@@ -44,6 +46,7 @@ from services.identity.challenges import forget_challenges
 from services.identity.email_changes import forget_email_changes
 from services.identity.guesses import forget_guesses
 from services.identity.impersonations import forget_impersonations
+from services.identity.imports import forget_user_imports
 from services.identity.known_devices import forget_devices
 from services.identity.oauth.authorizations import forget_authorizations
 from services.identity.oauth.backchannel import telling
@@ -61,6 +64,7 @@ from services.identity.rpc.businesses import Businesses
 from services.identity.rpc.device_codes import DeviceCodes
 from services.identity.rpc.factors import Factors
 from services.identity.rpc.identity import Identity
+from services.identity.rpc.imports import Imports
 from services.identity.rpc.oauth import OAuth
 from services.identity.rpc.payment_methods import PaymentMethods
 from services.identity.rpc.proofs import Proofs
@@ -117,6 +121,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             device_codes_pb2.DESCRIPTOR,
             acting_pb2.DESCRIPTOR,
             payment_methods_pb2.DESCRIPTOR,
+            imports_pb2.DESCRIPTOR,
             events_pb2.DESCRIPTOR,
         ],
         servicers=[
@@ -131,6 +136,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             (add_ActingServiceServicer_to_server, Acting(sessions, clock, pages, signer, public_url)),
             (add_SubjectServiceServicer_to_server, Subjects(sessions, clock, pages, public_url)),
             (add_PaymentMethodsServiceServicer_to_server, payments),
+            (add_ImportsServiceServicer_to_server, Imports(sessions, clock, pages, passwords, marks)),
         ],
         jobs=[
             forget_registrations,
@@ -158,6 +164,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             deletions.purge_users,
             contacts.doubting(timedelta(days=settings.contact_check_days)),
             forget_impersonations,
+            forget_user_imports,
         ],
         sessions=sessions,
         metadata=models.Base.metadata,

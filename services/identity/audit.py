@@ -7,7 +7,7 @@ table of its own, which erasure empties; the chain stays whole and speaks of nob
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -37,21 +37,28 @@ log = structlog.get_logger()
 # Writing --------------------------------------------------------------------------------------------------------------
 
 
-async def note(session: AsyncSession, fact: Message) -> None:
-    """Write down a fact about an account, in the transaction that makes it true."""
-    owner = getattr(fact, grammar(fact.DESCRIPTOR).owner)
-    actor, staff, program = by_whom(owner)
-    entry = AuditEntry(
-        id=uuid7(),
-        account_id=await account_of(session, user_of(owner)),
-        fact=fact.DESCRIPTOR.name,
-        details=orjson.dumps(details_of(fact, owner), option=orjson.OPT_SORT_KEYS).decode(),
-        actor=actor,
-        staff_id=await account_of(session, user_of(staff)) if staff else None,
-        program=program,
-        create_time=moment(getattr(fact, "event_time")),  # noqa: B009 - of an unknown type
+async def note_all(session: AsyncSession, facts: Sequence[Message]) -> None:
+    """Write down facts about accounts, in the transaction that makes them true."""
+    if not facts:
+        return
+    owners = [getattr(fact, grammar(fact.DESCRIPTOR).owner) for fact in facts]
+    told = [(fact, owner, *by_whom(owner)) for fact, owner in zip(facts, owners, strict=True)]
+    accounts = await accounts_of(
+        session, {user_of(name) for _, owner, _, staff, _ in told for name in (owner, staff) if name}
     )
-    session.add(entry)
+    session.add_all(
+        AuditEntry(
+            id=uuid7(),
+            account_id=accounts[user_of(owner)],
+            fact=fact.DESCRIPTOR.name,
+            details=orjson.dumps(details_of(fact, owner), option=orjson.OPT_SORT_KEYS).decode(),
+            actor=actor,
+            staff_id=accounts[user_of(staff)] if staff else None,
+            program=program,
+            create_time=moment(getattr(fact, "event_time")),  # noqa: B009 - of an unknown type
+        )
+        for fact, owner, actor, staff, program in told
+    )
     await session.flush()
 
 
@@ -59,12 +66,15 @@ def user_of(name: str) -> UUID:
     return UUID(name.removeprefix("users/"))
 
 
-async def account_of(session: AsyncSession, user: UUID) -> UUID:
-    known = select(AuditAccount.id).where(AuditAccount.user_id == user)
-    if (found := await session.scalar(known)) is not None:
-        return found
-    made = insert(AuditAccount).values(user_id=user).on_conflict_do_nothing().returning(AuditAccount.id)
-    return await session.scalar(made) or (await session.scalars(known)).one()
+async def accounts_of(session: AsyncSession, people: Collection[UUID]) -> dict[UUID, UUID]:
+    """The number of each account, made where it has none yet."""
+    numbered = select(AuditAccount.user_id, AuditAccount.id).where(AuditAccount.user_id.in_(people))
+    known = dict((await session.execute(numbered)).tuples().all())
+    if new := sorted(set(people) - known.keys()):
+        made = insert(AuditAccount).values([{"user_id": user} for user in new]).on_conflict_do_nothing()
+        await session.execute(made)
+        known = dict((await session.execute(numbered)).tuples().all())
+    return known
 
 
 def by_whom(owner: str) -> tuple[Actor, str, str]:

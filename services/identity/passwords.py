@@ -20,7 +20,9 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from chassis.refusal import QuotaExceeded, Violation
+from services.identity import foreign_hashes
 from services.identity.blocklists import Blocklist, Mounted
+from services.identity.foreign_hashes import Foreign
 from services.identity.refusals import PasswordWeak
 
 # What guessing begins with, in lower case: see blocklists.
@@ -68,7 +70,7 @@ class Passwords:
         self.hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=lanes)
         self.threads = ThreadPoolExecutor(at_once, thread_name_prefix="argon2", initializer=yield_to_others)
         self.room = at_once + waiting
-        # What is compared with where there is nothing to compare with, so that this takes as long.
+        # What is compared with where there is nothing to compare with at all, so that this takes as long.
         self.nobody = self.hasher.hash(secrets.token_urlsafe())
 
     def check(self, password: str, *, email: str, display_name: str = "") -> None:
@@ -94,18 +96,29 @@ class Passwords:
         """The hash to keep."""
         return await self.in_turn(lambda: self.hasher.hash(canonical(password)))
 
-    async def proves(self, known: str | None, password: str) -> bool:
-        """Whether the password is the one `known` was made of; as slow as ever where it is None."""
-        proven = await self.in_turn(lambda: self.is_of(known or self.nobody, canonical(password)))
+    async def keep(self, one: Foreign) -> str:
+        """The hash to keep of one that another system made."""
+        if one.is_cheap:
+            return await self.in_turn(lambda: foreign_hashes.kept(one, self.hasher.hash))
+        return foreign_hashes.kept(one, self.hasher.hash)
+
+    async def proves(self, known: str | None, password: str, *, instead: str | None = None) -> bool:
+        """Whether the password is the one `known` was made of. Where that is None it is no less work: as much as
+        comparing it with `instead`, somebody else's."""
+        proven = await self.in_turn(lambda: self.is_of(known or instead or self.nobody, password))
         return proven and known is not None
 
     async def renewed(self, known: str, password: str) -> str:
-        """The hash to keep from now on: another one when `known` was made at another price than is asked now."""
-        return await self.hash(password) if self.hasher.check_needs_rehash(known) else known
+        """The hash to keep from now on: another one when `known` was made elsewhere, or at another price than is asked
+        now."""
+        is_old = foreign_hashes.is_foreign(known) or self.hasher.check_needs_rehash(known)
+        return await self.hash(password) if is_old else known
 
     def is_of(self, known: str, password: str) -> bool:
+        if foreign_hashes.is_foreign(known):
+            return foreign_hashes.proves(known, password, self.hasher)
         try:
-            return self.hasher.verify(known, password)
+            return self.hasher.verify(known, canonical(password))
         except VerifyMismatchError:
             return False
 

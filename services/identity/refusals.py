@@ -197,3 +197,19 @@ class PaymentProviderUnknown(Refusal):
 
 class PaymentMethodsFull(Refusal):
     code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.PAYMENT_METHODS_FULL)
+
+
+class UserImportNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.USER_IMPORT_NOT_FOUND)
+
+
+class UserImportFinished(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.USER_IMPORT_FINISHED)
+
+
+class HashUnknown(Refusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(errors.HASH_UNKNOWN)
+
+
+class HashTooDear(Refusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(errors.HASH_TOO_DEAR)

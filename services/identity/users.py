@@ -1,12 +1,13 @@
 """Users: made once, corrected by their owner, given roles by an administrator."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from rapport.identity.v1.events_pb2 import UserCreated, UserUpdated
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, literal_column, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
@@ -14,7 +15,7 @@ from sqlalchemy.orm import undefer
 from chassis.etags import check_etag
 from chassis.time import timestamp
 from services.identity import addresses, sessions
-from services.identity.facts import state
+from services.identity.facts import state, state_all
 from services.identity.models import (
     BillingAddress,
     Business,
@@ -63,6 +64,43 @@ async def create(
     return user
 
 
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """Somebody who had an account elsewhere."""
+
+    email: str
+    password_hash: str | None
+    profile: Profile
+    create_time: datetime | None = None  # there
+
+
+async def create_all(session: AsyncSession, newcomers: Sequence[Newcomer], *, now: datetime) -> None:
+    """Make users, all of whose addresses belong to nobody and are held."""
+    made = [user_of(one, now) for one in newcomers]
+    session.add_all(made)
+    await session.flush()
+    for user, one in zip(made, newcomers, strict=True):
+        if one.password_hash is not None:
+            session.add(Credential(user_id=user.id, password_hash=one.password_hash))
+    await session.flush()
+    await state_all(session, [UserCreated(user=user.name, event_time=timestamp(now)) for user in made])
+
+
+def user_of(one: Newcomer, now: datetime) -> User:
+    parts = {part: PARTS[part](**said) for part in PARTS if (said := one.profile.get(part)) is not None}
+    return User(
+        id=uuid4(),
+        email=one.email,
+        display_name=one.profile.get("display_name", ""),
+        state=State.ACTIVE,
+        roles=[],
+        version=1,
+        create_time=one.create_time or now,
+        update_time=now,
+        **parts,
+    )
+
+
 async def get(session: AsyncSession, id: UUID) -> User:
     """Return the user, or refuse because there is none."""
     user = await session.get(User, id)
@@ -71,8 +109,23 @@ async def get(session: AsyncSession, id: UUID) -> User:
     return user
 
 
-async def newest(session: AsyncSession, *, after: tuple[datetime, UUID] | None, limit: int) -> Sequence[User]:
+async def newest(
+    session: AsyncSession,
+    *,
+    email: str = "",
+    state: State | None = None,
+    role: str = "",
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> Sequence[User]:
+    """Users, newest first: of whom all that is said holds."""
     query = select(User).limit(limit)
+    if email:
+        query = query.where(User.email == email)
+    if state is not None:
+        query = query.where(User.state == state)
+    if role:
+        query = query.where(func.cardinality(User.roles) > literal_column("0"), User.roles.contains([role]))
     if after is not None:
         query = query.where(tuple_(User.create_time, User.id) < after)
     return (await session.scalars(query.order_by(User.create_time.desc(), User.id.desc()))).all()

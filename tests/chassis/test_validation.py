@@ -46,6 +46,7 @@ def mistakes(message: Any) -> list[tuple[str, str]]:
         {"mood": 1},
         {"dusk": Timestamp(seconds=253_402_300_799, nanos=999_999_999)},
         {"more": [Question(text="a")]},
+        {"apart": [Question(stars=9)]},  # which is for whoever takes them
         {"omen": Omen(title="a")},
     ],
 )
@@ -83,6 +84,7 @@ def test_what_the_contract_allows_passes(question: dict[str, Any]) -> None:
         ({"dusk": Timestamp(nanos=-1)}, "dusk", "OUT_OF_RANGE"),
         ({"more": [Question(), Question(stars=9)]}, "more[1].stars", "OUT_OF_RANGE"),
         ({"more": [Question()] * 101}, "more", "TOO_MANY"),
+        ({"apart": [Question()] * 3}, "apart", "TOO_MANY"),
         ({"omen": Omen(title="x" * 1001)}, "omen.title", "TOO_LONG"),
         ({"omen": Omen()}, "omen.title", "REQUIRED"),
         ({"omen": Omen(title="a", name="x")}, "omen.name", "MALFORMED_NAME"),

@@ -43,6 +43,10 @@ def identity() -> Bodies:
             "paymentMethod": {"provider": "paypal", "kind": "PAYPAL"},
             "providerToken": "B-9MN64552",
         },
+        "FindUsers": {"role": "agent"},
+        "CreateUserImport": {"userImport": {"validateOnly": True}},
+        "ImportUsers": {"rows": [{"rowNumber": "1", "user": {"email": f"{uuid4().hex}@example.org"}}]},
+        "FinishUserImport": {},
     }
 
 

@@ -147,6 +147,10 @@ def malformed_page_token(callers: Callers) -> Iterator[Try]:
             needed = "&query=lamp" if "query" in rule.method.input_type.fields_by_name else ""
             path, headers = path_of(rule, callers.ada.user), callers.admitted(rule)
             for token in ("nonsense", "AAAA", "%E4%B8%AD", "bm9uc2Vuc2Ugb2YgYSBwcm9wZXIgbGVuZ3Ro"):
+                if rule.body:
+                    body, said = orjson.dumps({"pageToken": token}), ("pointer", "/pageToken")
+                    yield Try(rule.verb, path, "PAGE_TOKEN_INVALID", 400, said, headers | JSON, body=body)
+                    continue
                 query, at = f"pageToken={token}{needed}", ("query", "pageToken")
                 yield Try(rule.verb, path, "PAGE_TOKEN_INVALID", 400, at, headers, query)
 
@@ -323,6 +327,7 @@ async def asked_twice(store: Store, callers: Callers) -> dict[str, tuple[str, di
             {"user": {"email": mail}, "password": "brass kettle at dawn"},
             {"user": {"email": mail}, "password": "another kettle at dusk"},
         ),
+        "CreateUserImport": ("", {"userImport": {"validateOnly": True}}, {"userImport": {}}),
         "CreateBusiness": (
             "",
             {"business": {"kind": "AFFILIATE", "company": "A"}},

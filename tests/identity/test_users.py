@@ -107,6 +107,46 @@ async def test_users_are_listed_newest_first_a_page_at_a_time(identity: Identity
         await identity.stub.ListUsers(pb.ListUsersRequest(page_token="mine"), metadata=admin)
 
 
+async def test_users_are_found_by_their_address_their_state_and_their_roles(identity: Identity) -> None:
+    ada, eve = await identity.create(ADA), await identity.create(EVE, "agent")
+    bo, cy = await identity.create("bo@example.org", "agent", "admin"), await identity.create("cy@example.org")
+    await identity.delete(cy)
+
+    async def found(**said: Any) -> set[str]:
+        page = await identity.stub.FindUsers(pb.FindUsersRequest(**said), metadata=identity.as_(bo, "admin"))
+        return {user.name for user in page.users}
+
+    assert await found() == {ada.name, eve.name, bo.name, cy.name}
+    assert await found(email=" ADA@example.org") == {ada.name}
+    assert await found(email="nobody@example.org") == set()
+    assert await found(state=pb.User.DELETING) == {cy.name}
+    assert await found(role="agent") == {eve.name, bo.name}
+    assert await found(role="agent", email=ADA) == await found(role="agent", state=pb.User.DELETING) == set()
+    with refused("EMAIL_MALFORMED"):
+        await found(email="ada")
+    with refused("INVALID_FIELD"):
+        await found(role="owner")
+
+
+async def test_users_that_are_found_come_a_page_at_a_time(identity: Identity) -> None:
+    made = [(await identity.create(f"u{number}@example.org", "agent")).name for number in range(3)]
+    admin, asked, seen = identity.as_(made[0], "admin"), pb.FindUsersRequest(role="agent", page_size=2), list[str]()
+    for most in (2, 1):
+        page = await identity.stub.FindUsers(asked, metadata=admin)
+        assert len(page.users) == most
+        seen += [user.name for user in page.users]
+        asked.page_token = page.next_page_token
+    assert (sorted(seen), asked.page_token) == (sorted(made), "")
+    other = pb.FindUsersRequest(role="admin", page_token=(await first_page(identity, made[0])).next_page_token)
+    with refused("PAGE_TOKEN_INVALID"):
+        await identity.stub.FindUsers(other, metadata=admin)
+
+
+async def first_page(identity: Identity, who: str) -> pb.FindUsersResponse:
+    asked = pb.FindUsersRequest(role="agent", page_size=2)
+    return await identity.stub.FindUsers(asked, metadata=identity.as_(who, "admin"))
+
+
 async def test_a_correction_reaches_every_holder_by_an_event_that_names_fields_only(identity: Identity) -> None:
     ada = await identity.create(ADA, display_name="Ada", business=BOLTS)
     identity.clock.advance(timedelta(minutes=1))

@@ -84,6 +84,34 @@ def test_a_call_as_somebody_unknown_names_those_there_are(shop: Terminal) -> Non
     assert "ada, bo, ravi, pia, alma" in done.stderr
 
 
+def test_users_are_brought_in_though_identity_is_killed_meanwhile(shop: Terminal, tmp_path: Path) -> None:
+    """Nobody twice and nobody lost: a dry run after it finds all of them there."""
+    file = tmp_path / "users.csv"
+    hashed = "md5$$88a434c88cca4e900f7874cd98123f43"  # which is hashed again: that takes a while
+    rows = [f"p{number}@example.org,true,{hashed}" for number in range(300)]
+    file.write_text("\n".join(["email,email_verified,password_hash", *rows, "no address,,", ""]))
+    dry = shop.type("import-users", str(file), "--dry-run")
+    assert dry.returncode == 1, dry.stderr
+    assert dry.stdout.splitlines()[-2:] == [
+        "line 302: EMAIL_MALFORMED (user.email)",
+        "300 would be created (0 of them choose a password by a mailed link), 0 there before, 1 refused",
+    ]
+    run = shop.start("import-users", str(file), "--json")
+
+    def has_begun() -> bool:
+        told = json.loads(shop.type("call", "GET", "/v1/userImports", "--as", "alma").stdout)
+        return any(int(one.get("createdCount", 0)) > 0 and one["state"] == "RUNNING" for one in told["userImports"])
+
+    eventually(has_begun, within=60)
+    os.kill(shop.pid("identity"), signal.SIGKILL)
+    said, _ = run.communicate(timeout=120)
+    told = json.loads(said)
+    assert (run.returncode, told["created"], told["existing"], len(told["refused"])) == (1, 300, 0, 1)
+    again = json.loads(shop.type("import-users", str(file), "--dry-run", "--json").stdout)
+    assert (again["created"], again["existing"]) == (0, 300)
+    assert hashed not in "".join(path.read_text() for path in shop.state.folder.rglob("*.log"))
+
+
 def test_the_clock_moves_forward_for_everyone(shop: Terminal) -> None:
     before = shop.type("clock", "show").stdout
     moved = shop.type("clock", "advance", "30d")

@@ -24,6 +24,7 @@ from services.identity.models.factors import (
     RecoveryCode,
     Totp,
 )
+from services.identity.models.imports import Outcome, UserImport, UserImportAddress, UserImportRow
 from services.identity.models.oauth import Algorithm, Authorization, Client, Profile, SignOutNotice
 from services.identity.models.once import PushedRequest, Spent
 from services.identity.models.payment_methods import CardBrand, PaymentKind, PaymentMethod
@@ -76,6 +77,7 @@ __all__ = [
     "ImpersonationReason",
     "ImpersonationStaff",
     "MemberRole",
+    "Outcome",
     "Passkey",
     "PaymentKind",
     "PaymentMethod",
@@ -97,4 +99,7 @@ __all__ = [
     "SubjectAccess",
     "Totp",
     "User",
+    "UserImport",
+    "UserImportAddress",
+    "UserImportRow",
 ]

@@ -48,6 +48,7 @@ class User(Base):
         Index("user_by_time", "create_time", "id"),
         Index("user_contact_by_age", "contact_confirm_time", postgresql_where=text("contact_doubt IS NULL")),
         Index("user_to_purge", "purge_time", postgresql_where=text("purge_time IS NOT NULL")),
+        Index("user_with_roles", "create_time", "id", postgresql_where="cardinality(roles) > 0"),
     )
 
     id: Mapped[UUID] = subject(primary_key=True)

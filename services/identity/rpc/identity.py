@@ -39,7 +39,7 @@ from services.identity import (
 )
 from services.identity.attempts import Marks
 from services.identity.businesses import members
-from services.identity.models import Business, BusinessKind, PostalAddress, Session, User
+from services.identity.models import Business, BusinessKind, PostalAddress, Session, State, User
 from services.identity.passwords import Passwords
 from services.identity.sign_ins import Browser, Waiting
 from services.identity.tokens import Signer
@@ -165,6 +165,16 @@ class Identity(IdentityServiceServicer):
         shown, token = page.cut(rows, lambda user: (user.create_time, user.id))
         return pb.ListUsersResponse(users=map(user_message, shown), next_page_token=token)
 
+    async def FindUsers(self, request: pb.FindUsersRequest, context: Context) -> pb.FindUsersResponse:
+        page, email = self.pages.of(request), addresses.exact(request.email) if request.email else ""
+        state = State(pb.User.State.Name(request.state)) if request.state else None
+        async with self.sessions() as session:
+            rows = await users.newest(
+                session, email=email, state=state, role=request.role, after=page.cursor, limit=page.reach
+            )
+        shown, token = page.cut(rows, lambda user: (user.create_time, user.id))
+        return pb.FindUsersResponse(users=map(user_message, shown), next_page_token=token)
+
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.User:
         who, profile = parse("users/{user}", request.user.name), profile_of(request.user, fields_of(request))
         async with self.sessions.begin() as session:
@@ -221,7 +231,9 @@ class Identity(IdentityServiceServicer):
             person = known.user_id if known else None
             guess = list(self.marks.of(request.email, person, known_browser, request.client_address))
             await attempts.count(session, guess, now=self.clock())
-        proven = await self.passwords.proves(known.password_hash if known else None, request.password)
+            instead = None if known else await sessions.somebody(session, self.marks.account(request.email).mac)
+        known_hash = known.password_hash if known else None
+        proven = await self.passwords.proves(known_hash, request.password, instead=instead)
         if known is None or not proven:
             raise sessions.sign_in_failed()
         renewed, device = await self.passwords.renewed(known.password_hash, request.password), request.user_agent

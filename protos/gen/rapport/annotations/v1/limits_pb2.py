@@ -25,13 +25,13 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#rapport/annotations/v1/limits.proto\x12\x16rapport.annotations.v1\x1a google/protobuf/descriptor.proto\"t\n\x06Limits\x12\x12\n\nmax_length\x18\x01 \x01(\x05\x12\x11\n\tmax_items\x18\x02 \x01(\x05\x12\x10\n\x03min\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x0f\n\x07pattern\x18\x05 \x01(\tB\x06\n\x04_minB\x06\n\x04_max:O\n\x06limits\x12\x1d.google.protobuf.FieldOptions\x18\x9a\x89\x03 \x01(\x0b\x32\x1e.rapport.annotations.v1.Limitsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#rapport/annotations/v1/limits.proto\x12\x16rapport.annotations.v1\x1a google/protobuf/descriptor.proto\"\x8c\x01\n\x06Limits\x12\x12\n\nmax_length\x18\x01 \x01(\x05\x12\x11\n\tmax_items\x18\x02 \x01(\x05\x12\x10\n\x03min\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x0f\n\x07pattern\x18\x05 \x01(\t\x12\x16\n\x0e\x65\x61\x63h_by_itself\x18\x06 \x01(\x08\x42\x06\n\x04_minB\x06\n\x04_max:O\n\x06limits\x12\x1d.google.protobuf.FieldOptions\x18\x9a\x89\x03 \x01(\x0b\x32\x1e.rapport.annotations.v1.Limitsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rapport.annotations.v1.limits_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LIMITS']._serialized_start=97
-  _globals['_LIMITS']._serialized_end=213
+  _globals['_LIMITS']._serialized_start=98
+  _globals['_LIMITS']._serialized_end=238
 # @@protoc_insertion_point(module_scope)

@@ -27,6 +27,7 @@ class Limits(_message.Message):
     MIN_FIELD_NUMBER: _builtins.int
     MAX_FIELD_NUMBER: _builtins.int
     PATTERN_FIELD_NUMBER: _builtins.int
+    EACH_BY_ITSELF_FIELD_NUMBER: _builtins.int
     max_length: _builtins.int
     """Characters of a text, bytes of a bytes field."""
     max_items: _builtins.int
@@ -35,6 +36,10 @@ class Limits(_message.Message):
     max: _builtins.int
     pattern: _builtins.str
     """A regular expression (RE2 syntax) that the whole text matches."""
+    each_by_itself: _builtins.bool
+    """Of a list: its items are not checked with the request, but one by one by whoever takes them, so that a bad one is
+    refused alone.
+    """
     def __init__(
         self,
         *,
@@ -43,10 +48,11 @@ class Limits(_message.Message):
         min: _builtins.int | None = ...,
         max: _builtins.int | None = ...,
         pattern: _builtins.str = ...,
+        each_by_itself: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "max", b"max", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "max", b"max", "max_items", b"max_items", "max_length", b"max_length", "min", b"min", "pattern", b"pattern"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "each_by_itself", b"each_by_itself", "max", b"max", "max_items", b"max_items", "max_length", b"max_length", "min", b"min", "pattern", b"pattern"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015

@@ -107,6 +107,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Bring a token of a provider that the store takes payments by: metadata.providers."""
     PAYMENT_METHODS_FULL: _ErrorReason.ValueType  # 67
     """Remove one first: metadata.most is how many there may be."""
+    USER_IMPORT_NOT_FOUND: _ErrorReason.ValueType  # 75
+    USER_IMPORT_FINISHED: _ErrorReason.ValueType  # 76
+    """Begin another import: this one is finished."""
+    HASH_UNKNOWN: _ErrorReason.ValueType  # 77
+    """Leave the hash out, and let the person choose a password by a mailed link: this one is of no kind that we take."""
+    HASH_TOO_DEAR: _ErrorReason.ValueType  # 78
+    """Likewise: this one costs more to check than we bear, or its numbers make no sense."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -195,4 +202,11 @@ PAYMENT_PROVIDER_UNKNOWN: ErrorReason.ValueType  # 66
 """Bring a token of a provider that the store takes payments by: metadata.providers."""
 PAYMENT_METHODS_FULL: ErrorReason.ValueType  # 67
 """Remove one first: metadata.most is how many there may be."""
+USER_IMPORT_NOT_FOUND: ErrorReason.ValueType  # 75
+USER_IMPORT_FINISHED: ErrorReason.ValueType  # 76
+"""Begin another import: this one is finished."""
+HASH_UNKNOWN: ErrorReason.ValueType  # 77
+"""Leave the hash out, and let the person choose a password by a mailed link: this one is of no kind that we take."""
+HASH_TOO_DEAR: ErrorReason.ValueType  # 78
+"""Likewise: this one costs more to check than we bear, or its numbers make no sense."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

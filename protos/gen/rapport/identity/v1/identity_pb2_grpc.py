@@ -86,6 +86,11 @@ class IdentityServiceStub:
                 request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ListUsersRequest.SerializeToString,
                 response_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ListUsersResponse.FromString,
                 _registered_method=True)
+        self.FindUsers = channel.unary_unary(
+                '/rapport.identity.v1.IdentityService/FindUsers',
+                request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.FindUsersRequest.SerializeToString,
+                response_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.FindUsersResponse.FromString,
+                _registered_method=True)
         self.UpdateUser = channel.unary_unary(
                 '/rapport.identity.v1.IdentityService/UpdateUser',
                 request_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.UpdateUserRequest.SerializeToString,
@@ -207,7 +212,7 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateUser(self, request, context):
-        """Makes a user whose address is proven already: for imports, staff and sample people. Refuses with EMAIL_TAKEN.
+        """Makes a user whose address is proven already: for staff and sample people. Refuses with EMAIL_TAKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -222,6 +227,14 @@ class IdentityServiceServicer:
 
     def ListUsers(self, request, context):
         """Lists users, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindUsers(self, request, context):
+        """Lists the users of whom all that is asked holds, newest first. It is posted, because an address stays in histories.
+        Refuses with EMAIL_MALFORMED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -371,6 +384,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ListUsers,
                     request_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ListUsersRequest.FromString,
                     response_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.ListUsersResponse.SerializeToString,
+            ),
+            'FindUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindUsers,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_identity__pb2.FindUsersRequest.FromString,
+                    response_serializer=rapport_dot_identity_dot_v1_dot_identity__pb2.FindUsersResponse.SerializeToString,
             ),
             'UpdateUser': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateUser,
@@ -703,6 +721,33 @@ class IdentityService:
             '/rapport.identity.v1.IdentityService/ListUsers',
             rapport_dot_identity_dot_v1_dot_identity__pb2.ListUsersRequest.SerializeToString,
             rapport_dot_identity_dot_v1_dot_identity__pb2.ListUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.IdentityService/FindUsers',
+            rapport_dot_identity_dot_v1_dot_identity__pb2.FindUsersRequest.SerializeToString,
+            rapport_dot_identity_dot_v1_dot_identity__pb2.FindUsersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,11 +42,15 @@ class IdentityServiceStub:
     ConfirmEmailChange: _aio.UnaryUnaryMultiCallable[_identity_pb2.ConfirmEmailChangeRequest, _identity_pb2.ConfirmEmailChangeResponse]
     """Confirms one side of a change of address. Refuses with LINK_INVALID, EMAIL_TAKEN."""
     CreateUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateUserRequest, _identity_pb2.User]
-    """Makes a user whose address is proven already: for imports, staff and sample people. Refuses with EMAIL_TAKEN."""
+    """Makes a user whose address is proven already: for staff and sample people. Refuses with EMAIL_TAKEN."""
     GetUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetUserRequest, _identity_pb2.User]
     """Returns one user. Refuses with USER_NOT_FOUND."""
     ListUsers: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListUsersRequest, _identity_pb2.ListUsersResponse]
     """Lists users, newest first."""
+    FindUsers: _aio.UnaryUnaryMultiCallable[_identity_pb2.FindUsersRequest, _identity_pb2.FindUsersResponse]
+    """Lists the users of whom all that is asked holds, newest first. It is posted, because an address stays in histories.
+    Refuses with EMAIL_MALFORMED.
+    """
     UpdateUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.UpdateUserRequest, _identity_pb2.User]
     """Corrects a profile; every holder hears of it. Refuses with USER_NOT_FOUND, ETAG_MISMATCH."""
     DeleteUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.DeleteUserRequest, _identity_pb2.User]
@@ -159,7 +163,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.CreateUserRequest,
         context: _aio.ServicerContext[_identity_pb2.CreateUserRequest, _abc.Awaitable[_identity_pb2.User]],
     ) -> _abc.Awaitable[_identity_pb2.User]:
-        """Makes a user whose address is proven already: for imports, staff and sample people. Refuses with EMAIL_TAKEN."""
+        """Makes a user whose address is proven already: for staff and sample people. Refuses with EMAIL_TAKEN."""
 
     @_abc_1.abstractmethod
     def GetUser(
@@ -176,6 +180,16 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_identity_pb2.ListUsersRequest, _abc.Awaitable[_identity_pb2.ListUsersResponse]],
     ) -> _abc.Awaitable[_identity_pb2.ListUsersResponse]:
         """Lists users, newest first."""
+
+    @_abc_1.abstractmethod
+    def FindUsers(
+        self,
+        request: _identity_pb2.FindUsersRequest,
+        context: _aio.ServicerContext[_identity_pb2.FindUsersRequest, _abc.Awaitable[_identity_pb2.FindUsersResponse]],
+    ) -> _abc.Awaitable[_identity_pb2.FindUsersResponse]:
+        """Lists the users of whom all that is asked holds, newest first. It is posted, because an address stays in histories.
+        Refuses with EMAIL_MALFORMED.
+        """
 
     @_abc_1.abstractmethod
     def UpdateUser(
