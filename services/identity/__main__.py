@@ -9,6 +9,7 @@ from rapport.identity.v1 import (
     identity_pb2,
     oauth_pb2,
     proofs_pb2,
+    provisioning_pb2,
     social_pb2,
     subjects_pb2,
 )
@@ -19,6 +20,7 @@ from rapport.identity.v1.factors_pb2_grpc import add_FactorsServiceServicer_to_s
 from rapport.identity.v1.identity_pb2_grpc import add_IdentityServiceServicer_to_server
 from rapport.identity.v1.oauth_pb2_grpc import add_OAuthServiceServicer_to_server
 from rapport.identity.v1.proofs_pb2_grpc import add_ProofServiceServicer_to_server
+from rapport.identity.v1.provisioning_pb2_grpc import add_ProvisioningServiceServicer_to_server
 from rapport.identity.v1.social_pb2_grpc import add_SocialServiceServicer_to_server
 from rapport.identity.v1.subjects_pb2_grpc import add_SubjectServiceServicer_to_server
 
@@ -53,6 +55,7 @@ from services.identity.rpc.factors import Factors
 from services.identity.rpc.identity import Identity
 from services.identity.rpc.oauth import OAuth
 from services.identity.rpc.proofs import Proofs
+from services.identity.rpc.provisioning import Provisioning
 from services.identity.rpc.social import Social
 from services.identity.rpc.subjects import Subjects
 from services.identity.sealing import Sealer
@@ -101,6 +104,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             audit_pb2.DESCRIPTOR,
             proofs_pb2.DESCRIPTOR,
             device_codes_pb2.DESCRIPTOR,
+            provisioning_pb2.DESCRIPTOR,
             events_pb2.DESCRIPTOR,
         ],
         servicers=[
@@ -113,6 +117,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             (add_SocialServiceServicer_to_server, social),
             (add_BusinessServiceServicer_to_server, Businesses(sessions, clock, pages, public_url)),
             (add_SubjectServiceServicer_to_server, Subjects(sessions, clock, pages, public_url)),
+            (add_ProvisioningServiceServicer_to_server, Provisioning(sessions, clock, pages, public_url)),
         ],
         jobs=[
             forget_registrations,

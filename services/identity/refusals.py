@@ -173,3 +173,15 @@ class MemberNotFound(Refusal):
 
 class BusinessFull(Refusal):
     code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.BUSINESS_FULL)
+
+
+class UserDisabled(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.USER_DISABLED)
+
+
+class ProvisionedUserNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.PROVISIONED_USER_NOT_FOUND)
+
+
+class RoleNotGrantable(Refusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(errors.ROLE_NOT_GRANTABLE)

@@ -57,6 +57,7 @@ class Client(Base):
     pushes: Mapped[bool] = mapped_column(server_default=false())  # its requests have to be pushed (RFC 9126)
     types: Mapped[bool] = mapped_column(server_default=false())  # people type its codes (RFC 8628)
     binds: Mapped[bool] = mapped_column(server_default=false())  # its tokens have to be bound to a key (RFC 9449)
+    grantable_roles: Mapped[list[str]] = impersonal("agent, privacy_officer or admin", server_default="{}")
 
     @property
     def name(self) -> str:

@@ -20,6 +20,7 @@ class State(StrEnum):
 
     ACTIVE = "ACTIVE"
     DELETING = "DELETING"
+    DISABLED = "DISABLED"
 
 
 class BusinessKind(StrEnum):

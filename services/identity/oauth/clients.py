@@ -26,7 +26,7 @@ OF_PEOPLE = frozenset({"openid", "profile", "email", "address", "offline_access"
 FIELDS = (
     "title", "profile", "redirect_uris", "post_logout_redirect_uris", "scopes", "first_party", "id_token_algorithm",
     "keys", "pushes", "binds", "types",
-    "backchannel_logout_uri", "backchannel_logout_session_required",
+    "backchannel_logout_uri", "backchannel_logout_session_required", "grantable_roles",
 )  # fmt: skip
 
 
@@ -97,6 +97,8 @@ def strange(client: Client) -> Iterator[tuple[str, str]]:
     if client.profile is not Profile.SERVICE:
         if not client.redirect_uris:
             yield "redirect_uris", "This needs an address to send browsers to."
+        if client.grantable_roles:
+            yield "grantable_roles", "Only a program that acts for itself provisions people."
         return
     if client.types:
         yield "device_authorization", "Nobody signs in to a program that acts for itself."

@@ -414,6 +414,7 @@ def client_of(said: pb.Client) -> Client:
         types=said.device_authorization,
         pushes=said.require_pushed_authorization_requests,
         binds=said.dpop_bound_access_tokens,
+        grantable_roles=list(dict.fromkeys(said.grantable_roles)),
         version=1,
     )
 
@@ -435,6 +436,7 @@ def client_message(client: Client) -> pb.Client:
         device_authorization=client.types,
         require_pushed_authorization_requests=client.pushes,
         dpop_bound_access_tokens=client.binds,
+        grantable_roles=client.grantable_roles,
         etag=etag_of(client.version, client.id),
     )
 

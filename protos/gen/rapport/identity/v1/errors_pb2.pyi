@@ -96,6 +96,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     MEMBER_NOT_FOUND: _ErrorReason.ValueType  # 58
     BUSINESS_FULL: _ErrorReason.ValueType  # 59
     """Remove one first: metadata.most is how many there may be."""
+    USER_DISABLED: _ErrorReason.ValueType  # 80
+    """Ask who manages the account: it is switched off."""
+    PROVISIONED_USER_NOT_FOUND: _ErrorReason.ValueType  # 81
+    ROLE_NOT_GRANTABLE: _ErrorReason.ValueType  # 82
+    """Leave the role out, or have the store list it in `grantable_roles` of the client."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -173,4 +178,9 @@ LAST_OWNER: ErrorReason.ValueType  # 57
 MEMBER_NOT_FOUND: ErrorReason.ValueType  # 58
 BUSINESS_FULL: ErrorReason.ValueType  # 59
 """Remove one first: metadata.most is how many there may be."""
+USER_DISABLED: ErrorReason.ValueType  # 80
+"""Ask who manages the account: it is switched off."""
+PROVISIONED_USER_NOT_FOUND: ErrorReason.ValueType  # 81
+ROLE_NOT_GRANTABLE: ErrorReason.ValueType  # 82
+"""Leave the role out, or have the store list it in `grantable_roles` of the client."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

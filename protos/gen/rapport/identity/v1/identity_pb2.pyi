@@ -37,12 +37,20 @@ class User(_message.Message):
         ACTIVE: User._State.ValueType  # 1
         DELETING: User._State.ValueType  # 2
         """Being erased: signed out everywhere, and no way back."""
+        DISABLED: User._State.ValueType  # 3
+        """Switched off by the program that provisions them: signed out everywhere, and nothing signs them in until it
+        switches them on again. Nothing of them is erased.
+        """
 
     class State(_State, metaclass=_StateEnumTypeWrapper): ...
     STATE_UNSPECIFIED: User.State.ValueType  # 0
     ACTIVE: User.State.ValueType  # 1
     DELETING: User.State.ValueType  # 2
     """Being erased: signed out everywhere, and no way back."""
+    DISABLED: User.State.ValueType  # 3
+    """Switched off by the program that provisions them: signed out everywhere, and nothing signs them in until it
+    switches them on again. Nothing of them is erased.
+    """
 
     NAME_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int

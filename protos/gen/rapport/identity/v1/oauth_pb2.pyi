@@ -95,6 +95,7 @@ class Client(_message.Message):
     DEVICE_AUTHORIZATION_FIELD_NUMBER: _builtins.int
     BACKCHANNEL_LOGOUT_URI_FIELD_NUMBER: _builtins.int
     BACKCHANNEL_LOGOUT_SESSION_REQUIRED_FIELD_NUMBER: _builtins.int
+    GRANTABLE_ROLES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     title: _builtins.str
     """What people are shown when they are asked."""
@@ -137,6 +138,10 @@ class Client(_message.Message):
         ES256, RSA of 2048 bits or more with PS256, Ed25519 with itself. Who has keys has no secret.
         """
 
+    @_builtins.property
+    def grantable_roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The roles that it may give the people whom it provisions, with the scope `scim`; agent, where none is listed."""
+
     def __init__(
         self,
         *,
@@ -156,10 +161,11 @@ class Client(_message.Message):
         device_authorization: _builtins.bool = ...,
         backchannel_logout_uri: _builtins.str = ...,
         backchannel_logout_session_required: _builtins.bool = ...,
+        grantable_roles: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backchannel_logout_session_required", b"backchannel_logout_session_required", "backchannel_logout_uri", b"backchannel_logout_uri", "device_authorization", b"device_authorization", "dpop_bound_access_tokens", b"dpop_bound_access_tokens", "etag", b"etag", "first_party", b"first_party", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "keys", b"keys", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "require_pushed_authorization_requests", b"require_pushed_authorization_requests", "scopes", b"scopes", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backchannel_logout_session_required", b"backchannel_logout_session_required", "backchannel_logout_uri", b"backchannel_logout_uri", "device_authorization", b"device_authorization", "dpop_bound_access_tokens", b"dpop_bound_access_tokens", "etag", b"etag", "first_party", b"first_party", "grantable_roles", b"grantable_roles", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "keys", b"keys", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "require_pushed_authorization_requests", b"require_pushed_authorization_requests", "scopes", b"scopes", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
