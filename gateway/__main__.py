@@ -51,6 +51,7 @@ from gateway.openapi import document
 from gateway.pages import Pages
 from gateway.providers import Providers
 from gateway.scim import errors as scim_errors
+from gateway.scim.credentials import Credentials
 from gateway.scim.face import Scim
 from gateway.scim.resources import BASE as SCIM
 from gateway.serving import Gateway, run
@@ -129,7 +130,8 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
             providers,
             settings.origin,
         )
-        scim = Scim(ProvisioningServiceStub(channels["identity"]), sessions, settings.origin)
+        programs = Credentials(OAuthServiceStub(channels["identity"]), sessions)
+        scim = Scim(ProvisioningServiceStub(channels["identity"]), programs, settings.origin)
         social = Social(SocialServiceStub(channels["identity"]), providers, oauth, browser, sessions)
         endpoints = [
             *((way.rule.verb, way.rule.template.text, way.answer) for way in carried),

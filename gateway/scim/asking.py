@@ -1,5 +1,6 @@
 """What is asked, read: bodies as the directories send them, patches, filters, pages."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
@@ -24,6 +25,8 @@ POLICY = ScimPolicy(
     remove_value_as_filter=ScimPolicy.RemoveValue.apply,
     unmatched_path_filter=ScimPolicy.UnmatchedPathFilter.create,
 )
+# How Entra speaks of the role of somebody who can have one only; which of several is primary is nothing that we hold.
+ONE_ROLE = re.compile(r'roles\[primary eq "?true"?\]\.value', re.IGNORECASE)
 T = TypeVar("T")
 Body = dict[str, Any]
 
@@ -80,19 +83,12 @@ def joined(name: Mapping[str, Any]) -> str | None:
 
 
 def plain(said: Body) -> Body:
-    """Without what is not ours to be told: the address is userName, and a role is its value."""
-    kept = {name: value for name, value in said.items() if not is_of_emails(name)}
-    return {name: bare(value) if name.lower() == "roles" else value for name, value in kept.items()}
+    """Without what is not ours to be told: the address is userName."""
+    return {name: value for name, value in said.items() if not is_of_emails(name)}
 
 
 def is_of_emails(path: str) -> bool:
     return path.lower().removeprefix(f"{User.__schema__}:".lower()).startswith("emails")
-
-
-def bare(roles: Any) -> Any:
-    if isinstance(roles, dict):
-        return {name: value for name, value in roles.items() if name.lower() == "value"}
-    return [bare(one) for one in roles] if isinstance(roles, list) else roles
 
 
 # Patches --------------------------------------------------------------------------------------------------------------
@@ -134,8 +130,9 @@ def operations_of(operations: list[Any]) -> Iterator[Any]:
             value = plain(value)
             if not value:
                 continue
-        elif isinstance(path, str) and path.lower() in ("roles", f"{User.__schema__}:roles".lower()):
-            value = bare(value)
+        elif isinstance(path, str) and ONE_ROLE.fullmatch(path):
+            yield {"op": "replace", "path": "roles", "value": [{"value": value}]}
+            continue
         yield lower | ({"value": value} if "value" in lower else {})
 
 

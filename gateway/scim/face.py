@@ -15,11 +15,12 @@ from rapport.identity.v1.provisioning_pb2_grpc import ProvisioningServiceStub
 from scim2_models import Context, ListResponse, ResourceType, ResponseParameters, Schema, ScimObject
 
 from chassis.client import Metadata
-from chassis.refusal import EtagMismatch, SignInNeeded, refused
+from chassis.refusal import EtagMismatch, refused
 from gateway.binding import KEY, etag_in
 from gateway.http import Handler, Request, Response
 from gateway.scim import asking, errors
 from gateway.scim.asking import Search
+from gateway.scim.credentials import Credentials
 from gateway.scim.errors import HEAD, KIND, Refused
 from gateway.scim.resources import (
     BASE,
@@ -34,7 +35,6 @@ from gateway.scim.resources import (
     user_of,
     version_of,
 )
-from gateway.sessions import Sessions
 
 TRIES = 5  # of a patch, while others change the same user
 MADE, SHOWN = Context.RESOURCE_CREATION_RESPONSE, Context.RESOURCE_QUERY_RESPONSE
@@ -46,8 +46,8 @@ Answering = Callable[[Request, Captured], Awaitable[Response]]
 class Scim:
     """The store's staff, for the directory that provisions them."""
 
-    def __init__(self, stub: ProvisioningServiceStub, sessions: Sessions, origin: str) -> None:
-        self.stub, self.sessions, self.origin = stub, sessions, origin
+    def __init__(self, stub: ProvisioningServiceStub, credentials: Credentials, origin: str) -> None:
+        self.stub, self.metadata, self.origin = stub, credentials.metadata, origin
 
     def endpoints(self) -> Iterator[tuple[str, str, Handler]]:
         yield "GET", f"{BASE}/Users", guarded(self.list)
@@ -146,12 +146,6 @@ class Scim:
 
     # How
 
-    async def metadata(self, request: Request) -> Metadata:
-        """What identity is shown: the token of the program. Browsers have no business here."""
-        if b"authorization" not in request.headers:
-            raise SignInNeeded("Send a token with the scope scim.")
-        return await self.sessions.metadata(request, is_public=False)
-
     def one(
         self,
         found: pb.ProvisionedUser,
@@ -176,6 +170,8 @@ def guarded(answering: Answering) -> Handler:
             return await answering(request, captured)
         except Refused as error:
             return errors.answer(error)
+        except UnicodeEncodeError:  # a filter or a path quotes JSON of its own, and the contract takes no halves
+            return errors.answer(Refused("invalidValue", "A text has half of a surrogate pair."))
 
     return handler
 

@@ -22,7 +22,6 @@ from scim2_models import (
     Required,
     Resource,
     ResourceType,
-    Returned,
     Schema,
     ServiceProviderConfig,
     Sort,
@@ -50,8 +49,6 @@ class Email(ComplexAttribute):
 
 class Role(ComplexAttribute):
     value: Annotated[str | None, CaseExact.true] = Field(None, examples=["agent", "privacy_officer", "admin"])
-    # Entra asks for the one role that somebody has by this.
-    primary: Annotated[bool | None, Mutability.read_only, Returned.request] = None
 
 
 class User(Resource[Any]):
@@ -93,7 +90,7 @@ def user_of(found: pb.ProvisionedUser, origin: str) -> User:
         display_name=display_name,
         active=found.active,
         emails=[Email(value=found.email, type="work", primary=True)],
-        roles=[Role(value=one, primary=len(found.roles) == 1) for one in found.roles] or None,
+        roles=[Role(value=one) for one in found.roles] or None,
         meta=Meta(
             resource_type="User",
             created=moment(found.create_time),
@@ -159,6 +156,12 @@ def config(origin: str) -> ServiceProviderConfig:
         spec_uri=Reference[External]("https://www.rfc-editor.org/rfc/rfc6749"),
         primary=True,
     )
+    secret = AuthenticationScheme(
+        type=AuthenticationScheme.Type.httpbasic,
+        name="HTTP Basic",
+        description="The client's id and secret (RFC 6749, 2.3.1), for what cannot fetch a token.",
+        spec_uri=Reference[External]("https://www.rfc-editor.org/rfc/rfc7617"),
+    )
     return ServiceProviderConfig(
         patch=Patch(supported=True),
         bulk=Bulk(supported=False, max_operations=0, max_payload_size=0),
@@ -166,7 +169,7 @@ def config(origin: str) -> ServiceProviderConfig:
         change_password=ChangePassword(supported=False),
         sort=Sort(supported=False),
         etag=ETag(supported=True),
-        authentication_schemes=[token],
+        authentication_schemes=[token, secret],
         pagination=Pagination(
             cursor=False,
             index=True,

@@ -24,6 +24,7 @@ class Directory:
 
     store: Store
     client: str
+    secret: str
     http: httpx.AsyncClient
 
     async def made(self, **said: Any) -> dict[str, Any]:
@@ -58,7 +59,7 @@ async def directory(store: Store, **said: Any) -> AsyncIterator[Directory]:
         answer = await http.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=(client, secret))
         http.headers["authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
         http.headers["content-type"] = "application/scim+json"
-        yield Directory(store, client, http)
+        yield Directory(store, client, secret, http)
 
 
 def address() -> str:

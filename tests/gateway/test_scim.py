@@ -162,6 +162,20 @@ async def test_a_token_without_the_scope_and_nobody_and_people_are_refused(store
         )
 
 
+async def test_a_directory_that_keeps_a_secret_and_nothing_else_is_let_in_by_it(store: Store, hr: Directory) -> None:
+    async with httpx.AsyncClient(base_url=store.url) as http, store.http(**store.peer("operator")) as operator:
+        grace = await hr.made()
+        by_secret = (hr.client, hr.secret)
+        assert (await http.get(place(grace), auth=by_secret)).json()["id"] == grace["id"]
+        error(await http.get(USERS, auth=(hr.client, "another")), 401)
+        error(await http.get(USERS, auth=("nobody", hr.secret)), 401)
+        error(await http.get(USERS, headers={"authorization": "Basic none"}), 401)
+        async with directory(store, scopes=["stock.read"]) as without:
+            error(await http.get(USERS, auth=(without.client, without.secret)), 403)
+        (await operator.post(f"/v1/clients/{hr.client}:resetSecret", json={})).raise_for_status()
+        error(await http.get(USERS, auth=by_secret), 401)
+
+
 async def test_a_role_that_the_program_may_not_give_is_given_to_nobody(
     store: Store, hr: Directory, other: Directory
 ) -> None:
