@@ -325,8 +325,9 @@ async def test_every_refusal_below_scim_is_scims(hr: Directory) -> None:
     error(await hr.http.post(USERS, content=b"{" + b" " * (1 << 20)), 413)
     for body in (b"", b"{", b"[]", b'"x"', b"\xff", b"[" * 5_000):
         error(await hr.http.post(USERS, content=body), 400, "invalidSyntax")
-    for body in ({}, {"schemas": [USER]}, {"schemas": [USER], "userName": "no address"}):
-        error(await hr.http.post(USERS, json=body), 400, "invalidValue")
+    users: list[dict[str, Any]] = [{}, {"schemas": [USER]}, {"schemas": [USER], "userName": "no address"}]
+    for said in users:
+        error(await hr.http.post(USERS, json=said), 400, "invalidValue")
     long = {"schemas": [USER], "userName": address(), "displayName": "x" * 101}
     error(await hr.http.post(USERS, json=long), 400, "invalidValue")
     for operations, scim_type in (

@@ -56,7 +56,7 @@ SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=20)
 )
 NAMES = st.one_of(ATTRIBUTES, st.text(max_size=10))
-VALUES = st.recursive(
+VALUES: st.SearchStrategy[Any] = st.recursive(
     st.one_of(SCALARS, st.builds(dict, value=ROLES)),
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(NAMES, inner, max_size=4)),
     max_leaves=12,

@@ -23,13 +23,14 @@ from rapport.identity.v1.events_pb2 import (
 from rapport.identity.v1.provisioning_pb2_grpc import ProvisioningServiceStub
 
 from chassis.client import Metadata
+from deploy.local.social_provider import Account
 from services.identity.recoveries import forget_recoveries
 from tests import tokens
 from tests.identity.authenticator import Authenticator
 from tests.identity.factors import Owner
 from tests.identity.oauth import SCOPES, Provider
 from tests.identity.people import ADA, OPERATOR, PASSWORD, Identity
-from tests.identity.social import NORA, Account, Social
+from tests.identity.social import NORA, Social
 from tests.identity.test_passkeys import add as add_passkey
 from tests.identity.test_passkeys import sign_in as sign_in_by_passkey
 from tests.world import refused
