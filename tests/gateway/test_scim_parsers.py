@@ -61,7 +61,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(NAMES, inner, max_size=4)),
     max_leaves=12,
 )
-OPERATIONS = st.one_of(
+OPERATIONS: st.SearchStrategy[Any] = st.one_of(
     VALUES,
     st.builds(
         dict,
