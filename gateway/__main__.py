@@ -20,6 +20,7 @@ from rapport.identity.v1 import (
     oauth_pb2,
     payment_methods_pb2,
     proofs_pb2,
+    provisioning_pb2,
     social_pb2,
     subjects_pb2,
 )
@@ -29,6 +30,7 @@ from rapport.identity.v1.factors_pb2_grpc import FactorsServiceStub
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from rapport.identity.v1.oauth_pb2_grpc import OAuthServiceStub
 from rapport.identity.v1.proofs_pb2_grpc import ProofServiceStub
+from rapport.identity.v1.provisioning_pb2_grpc import ProvisioningServiceStub
 from rapport.identity.v1.social_pb2_grpc import SocialServiceStub
 from rapport.loyalty.v1 import events_pb2 as loyalty_events
 from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2, rewards_pb2
@@ -51,6 +53,10 @@ from gateway.oauth import OAuth
 from gateway.openapi import document
 from gateway.pages import Pages
 from gateway.providers import Providers
+from gateway.scim import errors as scim_errors
+from gateway.scim.credentials import Credentials
+from gateway.scim.face import Scim
+from gateway.scim.resources import BASE as SCIM
 from gateway.serving import Gateway, run
 from gateway.sessions import Sessions
 from gateway.settings import Settings
@@ -74,6 +80,7 @@ CONTRACTS: Mapping[str, tuple[FileDescriptor, ...]] = {
         acting_pb2.DESCRIPTOR,
         payment_methods_pb2.DESCRIPTOR,
         imports_pb2.DESCRIPTOR,
+        provisioning_pb2.DESCRIPTOR,
     ),
     "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR),
     "privacy": (privacy_pb2.DESCRIPTOR,),
@@ -129,6 +136,8 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
             providers,
             settings.origin,
         )
+        programs = Credentials(OAuthServiceStub(channels["identity"]), sessions)
+        scim = Scim(ProvisioningServiceStub(channels["identity"]), programs, settings.origin)
         social = Social(SocialServiceStub(channels["identity"]), providers, oauth, browser, sessions)
         endpoints = [
             *((way.rule.verb, way.rule.template.text, way.answer) for way in carried),
@@ -141,9 +150,11 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
             ("GET", "/events", facts.serve),
             *oauth.endpoints(),
             *social.endpoints(),
+            *scim.endpoints(),
             *pages.endpoints(),
         ]
-        app = App(endpoints, settings.origins, SECURE if settings.origin.startswith("https:") else [])
+        always = SECURE if settings.origin.startswith("https:") else []
+        app = App(endpoints, settings.origins, always, {f"{SCIM}/": scim_errors.of_problem})
         yield Gateway(app, facts.ending, [line.ended, following])
 
 

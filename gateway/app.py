@@ -1,7 +1,7 @@
 """The ASGI application: who answers a request, and what is said of each in the log, in numbers and in headers."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from gateway.sessions import CLEARED
 log = structlog.get_logger()
 
 MOST = 1_000  # requests under way at once
-VERBS = ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS")
+VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LEFT = 499  # for the log and the numbers: nobody is there to read it
 NOWHERE = "(none)"  # the template of a path that is none of ours
 COUNTED = Counter("http_server_requests", "Requests answered.", ["route", "method", "status_class"], registry=REGISTRY)
@@ -40,6 +40,9 @@ ALWAYS: Headers = [(b"x-content-type-options", b"nosniff")]
 INERT = (POLICY, b"default-src 'none'; frame-ancestors 'none'")
 
 
+Shape = Callable[[Problem, Span], Response]
+
+
 class Endpoint(NamedTuple):
     """Who answers on a route."""
 
@@ -51,12 +54,17 @@ class App:
     """Every request, from its head to the end of its answer."""
 
     def __init__(
-        self, endpoints: Iterable[tuple[str, str, Handler]], origins: frozenset[str], headers: Headers
+        self,
+        endpoints: Iterable[tuple[str, str, Handler]],
+        origins: frozenset[str],
+        headers: Headers,
+        shapes: Mapping[str, Shape] | None = None,  # of refusals, where paths that begin so have another
     ) -> None:
         self.routes: Routes[Endpoint] = Routes()
         for verb, template, handler in endpoints:
             self.routes.add(verb, template, Endpoint(template, handler))
         self.cors, self.always = Cors(origins), [*ALWAYS, *headers]
+        self.shapes = shapes or {}
         self.under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,6 +84,7 @@ class App:
 
     async def answer(self, request: Request, found: Found[Endpoint] | Wrong | None, now: Span) -> Answer:
         """What the route's handler answers, or the problem that its refusal is."""
+        refusal = next((shape for begins, shape in self.shapes.items() if request.path.startswith(begins)), problem_of)
         try:
             if self.under_way > MOST:
                 raise TryAgain("Too many ask at once.", retry_after=timedelta(seconds=1))
@@ -130,7 +139,7 @@ def timed(template: str, verb: str, hundreds: int) -> Histogram:
     return TOOK.labels(template, verb, f"{hundreds}xx")
 
 
-def refusal(problem: Problem, now: Span) -> Response:
+def problem_of(problem: Problem, now: Span) -> Response:
     response = answer(problem, now)
     if problem.said.reason == "SESSION_ENDED":
         response.headers += CLEARED

@@ -73,6 +73,7 @@ PAGES = {
         "When that is done, in a few minutes, you can register again.",
         409,
     ),
+    "USER_DISABLED": ("That account is switched off", "Ask who manages the accounts where you work.", 409),
     "SESSION_ENDED": ("Please sign in first", "You were signed out meanwhile. Sign in, and link it again.", 401),
     "QUOTA_EXCEEDED": ("That was too often", "We sent several mails already. Look for them, or try again later.", 429),
     "EMAIL_TAKEN": ("You have an account already", "Sign in to it, and link the other one there.", 409),

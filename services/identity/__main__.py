@@ -14,6 +14,7 @@ from rapport.identity.v1 import (
     oauth_pb2,
     payment_methods_pb2,
     proofs_pb2,
+    provisioning_pb2,
     social_pb2,
     subjects_pb2,
 )
@@ -27,6 +28,7 @@ from rapport.identity.v1.imports_pb2_grpc import add_ImportsServiceServicer_to_s
 from rapport.identity.v1.oauth_pb2_grpc import add_OAuthServiceServicer_to_server
 from rapport.identity.v1.payment_methods_pb2_grpc import add_PaymentMethodsServiceServicer_to_server
 from rapport.identity.v1.proofs_pb2_grpc import add_ProofServiceServicer_to_server
+from rapport.identity.v1.provisioning_pb2_grpc import add_ProvisioningServiceServicer_to_server
 from rapport.identity.v1.social_pb2_grpc import add_SocialServiceServicer_to_server
 from rapport.identity.v1.subjects_pb2_grpc import add_SubjectServiceServicer_to_server
 
@@ -68,6 +70,7 @@ from services.identity.rpc.imports import Imports
 from services.identity.rpc.oauth import OAuth
 from services.identity.rpc.payment_methods import PaymentMethods
 from services.identity.rpc.proofs import Proofs
+from services.identity.rpc.provisioning import Provisioning
 from services.identity.rpc.social import Social
 from services.identity.rpc.subjects import Subjects
 from services.identity.sessions import forget_sessions
@@ -122,6 +125,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             acting_pb2.DESCRIPTOR,
             payment_methods_pb2.DESCRIPTOR,
             imports_pb2.DESCRIPTOR,
+            provisioning_pb2.DESCRIPTOR,
             events_pb2.DESCRIPTOR,
         ],
         servicers=[
@@ -137,6 +141,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock) -> Service:
             (add_SubjectServiceServicer_to_server, Subjects(sessions, clock, pages, public_url)),
             (add_PaymentMethodsServiceServicer_to_server, payments),
             (add_ImportsServiceServicer_to_server, Imports(sessions, clock, pages, passwords, marks)),
+            (add_ProvisioningServiceServicer_to_server, Provisioning(sessions, clock, pages, public_url)),
         ],
         jobs=[
             forget_registrations,

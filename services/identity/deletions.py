@@ -97,7 +97,7 @@ async def sign_out(session: AsyncSession, user: User, now: datetime) -> None:
 @job(every=timedelta(minutes=1))
 async def purge_users(sessions: Sessions, now: datetime) -> int:
     """Start the erasures whose cooling-off is over."""
-    due = select(User.id).where(User.purge_time <= now, User.state == State.ACTIVE).limit(BATCH)
+    due = select(User.id).where(User.purge_time <= now, User.state != State.DELETING).limit(BATCH)
     async with sessions() as session:
         found = (await session.scalars(due)).all()
     return sum([await purge(sessions, one, now) for one in found])

@@ -63,18 +63,25 @@ async def confirm(session: AsyncSession, token: str, *, now: datetime) -> "Confi
         change.new_time = change.new_time or now
     if change.present_time is None or change.new_time is None:
         return HALF
-    await addresses.take_turns(session, change.email)
-    if await session.scalar(select(User.id).where(User.email == change.email)) is not None:
+    before = await make(session, user, change.email, now=now)
+    await mails.address_changed(session, to=before, person=user.id)
+    return WHOLE
+
+
+async def make(session: AsyncSession, user: User, address: str, *, now: datetime) -> str:
+    """Have a user, who is held, be reached at another address, or refuse because it is somebody's. Returns the one
+    before."""
+    await addresses.take_turns(session, address)
+    if await session.scalar(select(User.id).where(User.email == address)) is not None:
         raise EmailTaken("That address already belongs to a user.")
-    before, user.email = user.email, change.email
+    before, user.email = user.email, address
     users.note_contact(user, ["email"], now)
     await users.state_update(session, user, ["email"], now)
     await registrations.forget(session, user.email)
     await links.doubt(session, user.id)
     await session.execute(delete(Recovery).where(Recovery.user_id == user.id))  # they were mailed to the old address
-    await session.delete(change)
-    await mails.address_changed(session, to=before, person=user.id)
-    return WHOLE
+    await session.execute(delete(EmailChange).where(EmailChange.user_id == user.id))
+    return before
 
 
 async def of(session: AsyncSession, token: str, *, now: datetime) -> EmailChange:

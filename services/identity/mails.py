@@ -45,6 +45,11 @@ async def already_registered(
             "Somebody, probably you, asked to create an account with this address.",
             "Your earlier account is still being deleted. When that is done, you can register again.",
         ]
+    elif state is State.DISABLED:
+        paragraphs = [
+            "Somebody, probably you, wanted an account, or another password, for this address.",
+            "It has an account, which is switched off. Ask who manages the accounts where you work.",
+        ]
     elif purge_time is not None:
         paragraphs = [
             "Somebody, probably you, asked to create an account with this address. You already have one.",
@@ -73,6 +78,23 @@ async def recovery_link(session: AsyncSession, *, to: str, person: UUID, token: 
             "Somebody, probably you, forgot the password of your account. Open this link to choose another one.",
             f"{public_url}/recover#token={token}",
             "The link works once, for 10 minutes. If it was not you, ignore this mail: your password still holds.",
+        ],
+    )
+
+
+async def account_made(session: AsyncSession, *, to: str, person: UUID, token: str, public_url: str) -> None:
+    """The link by which somebody chooses a password whose account others made: who employs them."""
+    await send(
+        session,
+        to,
+        person,
+        template="account_made",
+        subject="Your account at the store",
+        paragraphs=[
+            "An account was made for you, because you work for the store. Open this link to choose a password.",
+            f"{public_url}/recover#token={token}",
+            "The link works once, for 24 hours. After that, ask for another one here:",
+            f"{public_url}/forgot",
         ],
     )
 
@@ -158,6 +180,12 @@ async def address_changed(session: AsyncSession, *, to: str, person: UUID) -> No
     """The last that the old address hears of the account."""
     text = "Your account has another mail address now, as both confirmed. This one is no longer used to sign in."
     await send(session, to, person, template="address_changed", subject="Your address was changed", paragraphs=[text])
+
+
+async def address_managed(session: AsyncSession, *, to: str, person: UUID) -> None:
+    """Likewise, where those changed it who employ them."""
+    text = "Where you work, your account was given another mail address. This one is no longer used to sign in."
+    await send(session, to, person, template="address_managed", subject="Your address was changed", paragraphs=[text])
 
 
 async def factor_added(session: AsyncSession, *, to: str, person: UUID, public_url: str) -> None:

@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.cards import is_card
 from chassis.personal_data import restrict
 from chassis.refusal import CardNumber, InvalidField, Violation
+from chassis.sealing import Sealer
 from chassis.time import timestamp
 from services.identity import mails, users
 from services.identity.facts import state
 from services.identity.models import CardBrand, PaymentKind, PaymentMethod
 from services.identity.refusals import PaymentMethodNotFound, PaymentMethodsFull, PaymentProviderUnknown
-from services.identity.sealing import Sealer
 
 MOST = 20  # of one user
 log = structlog.get_logger()

@@ -17,6 +17,7 @@ from services.identity.models import Recovery, State, User
 from services.identity.registrations import MAILS_AN_HOUR, link_invalid
 
 LINK_LASTS = timedelta(minutes=10)
+INVITATION_LASTS = timedelta(hours=24)  # who was made by others did not ask just now, and reads it tomorrow
 COUNTED = timedelta(hours=1)  # links are known for so long, since they count the mails
 BATCH = 1_000
 
@@ -37,6 +38,15 @@ async def begin(session: AsyncSession, *, email: str, public_url: str, now: date
     session.add(link)
     await session.flush()
     await mails.recovery_link(session, to=address, person=person, token=token, public_url=public_url)
+
+
+async def invite(session: AsyncSession, user: User, *, public_url: str, now: datetime) -> None:
+    """Mail a link to a user, who is held and was made without a password, to choose one."""
+    token, token_hash = opaque.make()
+    link = Recovery(token_hash=token_hash, user_id=user.id, create_time=now, expire_time=now + INVITATION_LASTS)
+    session.add(link)
+    await session.flush()
+    await mails.account_made(session, to=user.email, person=user.id, token=token, public_url=public_url)
 
 
 async def waiting(session: AsyncSession, token: str, *, now: datetime) -> User:
@@ -60,6 +70,7 @@ async def complete(session: AsyncSession, token: str, *, password_hash: str, pub
 async def forget_recoveries(sessions: Sessions, now: datetime) -> int:
     """Links go when they have ended and no longer count."""
     async with sessions.begin() as session:
-        over = select(Recovery.token_hash).where(Recovery.create_time <= now - COUNTED).limit(BATCH)
+        ended = (Recovery.create_time <= now - COUNTED) & (Recovery.expire_time <= now)
+        over = select(Recovery.token_hash).where(ended).limit(BATCH)
         gone = delete(Recovery).where(Recovery.token_hash.in_(over)).returning(Recovery.user_id)
         return len((await session.execute(gone)).all())

@@ -213,3 +213,15 @@ class HashUnknown(Refusal):
 
 class HashTooDear(Refusal):
     code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(errors.HASH_TOO_DEAR)
+
+
+class UserDisabled(Refusal):
+    code, reason = StatusCode.FAILED_PRECONDITION, ErrorReason.Name(errors.USER_DISABLED)
+
+
+class ProvisionedUserNotFound(Refusal):
+    code, reason = StatusCode.NOT_FOUND, ErrorReason.Name(errors.PROVISIONED_USER_NOT_FOUND)
+
+
+class RoleNotGrantable(Refusal):
+    code, reason = StatusCode.INVALID_ARGUMENT, ErrorReason.Name(errors.ROLE_NOT_GRANTABLE)

@@ -6,15 +6,15 @@ from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
-from rapport.identity.v1.events_pb2 import UserCreated, UserUpdated
-from sqlalchemy import func, literal_column, select, tuple_
+from rapport.identity.v1.events_pb2 import UserCreated, UserDisabled, UserEnabled, UserUpdated
+from sqlalchemy import ColumnElement, and_, func, literal_column, not_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
 from chassis.etags import check_etag
 from chassis.time import timestamp
-from services.identity import addresses, sessions
+from services.identity import addresses, impersonations, sessions
 from services.identity.facts import state, state_all
 from services.identity.models import (
     BillingAddress,
@@ -26,7 +26,9 @@ from services.identity.models import (
     State,
     User,
 )
+from services.identity.oauth import authorizations
 from services.identity.refusals import EmailTaken, PhotoNotFound, UserDeleting, UserNotFound
+from services.identity.refusals import UserDisabled as Disabled
 
 # What the owner can change, by its name in the contract: a text, or the columns of a part, None to be rid of it.
 Profile: TypeAlias = Mapping[str, Any]
@@ -113,22 +115,29 @@ async def newest(
     session: AsyncSession,
     *,
     email: str = "",
-    state: State | None = None,
+    state: str = "",
     role: str = "",
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> Sequence[User]:
-    """Users, newest first: of whom all that is said holds."""
+    """Users, newest first: of whom all that is said holds; `state` is one of the contract's."""
     query = select(User).limit(limit)
     if email:
         query = query.where(User.email == email)
-    if state is not None:
-        query = query.where(User.state == state)
+    if state:
+        query = query.where(is_in(state))
     if role:
         query = query.where(func.cardinality(User.roles) > literal_column("0"), User.roles.contains([role]))
     if after is not None:
         query = query.where(tuple_(User.create_time, User.id) < after)
     return (await session.scalars(query.order_by(User.create_time.desc(), User.id.desc()))).all()
+
+
+def is_in(state: str) -> ColumnElement[bool]:
+    is_leaving = and_(User.state == State.ACTIVE, User.purge_time.is_not(None))
+    if state == "PENDING_DELETION":
+        return is_leaving
+    return and_(User.state == State(state), not_(is_leaving))
 
 
 async def hold(session: AsyncSession, id: UUID) -> User:
@@ -142,10 +151,13 @@ async def hold(session: AsyncSession, id: UUID) -> User:
 
 
 async def hold_active(session: AsyncSession, id: UUID) -> User:
-    """As `hold`, for who means to change something: refuses for a user who is being erased."""
+    """As `hold`, for who means to change something or to sign in: refuses for a user who is being erased, or who was
+    switched off."""
     user = await hold(session, id)
     if user.state is State.DELETING:
         raise UserDeleting("This account is being deleted, so nothing about it can be changed.")
+    if user.state is State.DISABLED:
+        raise Disabled("This account is switched off.")
     return user
 
 
@@ -162,13 +174,35 @@ async def update(session: AsyncSession, id: UUID, *, profile: Profile, etag: str
 async def set_roles(session: AsyncSession, id: UUID, *, roles: Iterable[str], now: datetime) -> User:
     """Give the user these roles and no others. Who loses one is signed out: tokens already out still bear it."""
     user = await hold_active(session, id)
+    await give_roles(session, user, roles, now=now)
+    return user
+
+
+async def give_roles(session: AsyncSession, user: User, roles: Iterable[str], *, now: datetime) -> None:
+    """As `set_roles`, for a user who is held."""
     before, after = set(user.roles), set(roles)
     if before != after:
         user.roles = sorted(after)
         await state_update(session, user, ["roles"], now)
     if before - after:
-        await sessions.revoke_all(session, id, now=now)
-    return user
+        await sessions.revoke_all(session, user.id, now=now)
+
+
+async def disable(session: AsyncSession, user: User, *, now: datetime) -> None:
+    """Switch off a user, who is held and active: they are signed out everywhere, and nothing signs them in."""
+    user.state, user.version, user.update_time = State.DISABLED, user.version + 1, now
+    await session.flush()
+    await sessions.revoke_all(session, user.id, now=now)
+    await authorizations.end_those_of_user(session, user.id, now=now)
+    await impersonations.end_those_of_user(session, user.id, now=now)
+    await state(session, UserDisabled(user=user.name, event_time=timestamp(now)))
+
+
+async def enable(session: AsyncSession, user: User, *, now: datetime) -> None:
+    """Have a user, who is held and was switched off, sign in again as before."""
+    user.state, user.version, user.update_time = State.ACTIVE, user.version + 1, now
+    await session.flush()
+    await state(session, UserEnabled(user=user.name, event_time=timestamp(now)))
 
 
 async def set_photo(session: AsyncSession, id: UUID, *, photo: Photo, now: datetime) -> User:

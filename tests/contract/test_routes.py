@@ -18,7 +18,8 @@ METHODS = [
     for service in file.services_by_name.values()
     for method in service.methods
 ]
-# The gateway's own, for browsers, what they give must not leave it; and what systems send in bulk, over gRPC alone.
+# The gateway's own: for browsers, what they give must not leave it, and for directories, which speak SCIM; and what
+# systems send in bulk, over gRPC alone.
 NOT_OVER_HTTP = {
     "rapport.identity.v1.DeviceCodeService.AnswerDeviceCode": ["gateway"],
     "rapport.identity.v1.FactorsService.ProveAgain": ["gateway"],
@@ -30,6 +31,11 @@ NOT_OVER_HTTP = {
     "rapport.identity.v1.OAuthService.CallEndpoint": ["gateway"],
     "rapport.identity.v1.OAuthService.EndSession": ["gateway"],
     "rapport.identity.v1.ProofService.CheckProof": ["gateway"],
+    "rapport.identity.v1.ProvisioningService.DeprovisionUser": [],
+    "rapport.identity.v1.ProvisioningService.GetProvisionedUser": [],
+    "rapport.identity.v1.ProvisioningService.ListProvisionedUsers": [],
+    "rapport.identity.v1.ProvisioningService.ProvisionUser": [],
+    "rapport.identity.v1.ProvisioningService.UpdateProvisionedUser": [],
     "rapport.identity.v1.SocialService.BeginSocialSignIn": ["gateway"],
     "rapport.identity.v1.SocialService.CompleteSocialSignIn": ["gateway"],
     "rapport.identity.v1.SocialService.ConfirmSocialAddress": ["gateway"],
@@ -48,7 +54,7 @@ def test_every_method_that_a_frontend_may_call_has_a_route() -> None:
     assert without == NOT_OVER_HTTP.keys()
 
 
-def test_what_has_no_route_is_for_our_own_services() -> None:
+def test_what_has_no_route_is_for_our_own_services_and_for_programs() -> None:
     for method in METHODS:
         if method.full_name in NOT_OVER_HTTP:
             said: Access = method.GetOptions().Extensions[access_option]

@@ -39,6 +39,7 @@ from services.identity.models.people import (
     State,
     User,
 )
+from services.identity.models.provisioning import ProvisionedUser
 from services.identity.models.sessions import Session
 from services.identity.models.social import ClaimKind, ExternalIdentity, SocialClaim, SocialDeletion, SocialFlow
 from services.identity.models.subjects import BusinessCustomer, SubjectAccess
@@ -84,6 +85,7 @@ __all__ = [
     "Photo",
     "PostalAddress",
     "Profile",
+    "ProvisionedUser",
     "PushedRequest",
     "Recovery",
     "RecoveryCode",

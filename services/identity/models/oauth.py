@@ -60,6 +60,7 @@ class Client(Base):
     # What it may ask for when it exchanges a person's token (RFC 8693); none, where it may not.
     exchange_scopes: Mapped[list[str]] = impersonal("our own words for what a token reaches", server_default="{}")
     echoes: Mapped[bool] = mapped_column(server_default=false())  # its proofs have to say a nonce of ours (RFC 9449, 8)
+    grantable_roles: Mapped[list[str]] = impersonal("agent, privacy_officer or admin", server_default="{}")
 
     @property
     def name(self) -> str:

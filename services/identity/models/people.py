@@ -20,6 +20,7 @@ class State(StrEnum):
 
     ACTIVE = "ACTIVE"
     DELETING = "DELETING"
+    DISABLED = "DISABLED"
 
 
 class ContactDoubt(StrEnum):
@@ -75,7 +76,7 @@ class User(Base):
 
     @property
     def is_pending_deletion(self) -> bool:
-        return self.state is State.ACTIVE and self.purge_time is not None
+        return self.state is not State.DELETING and self.purge_time is not None
 
 
 class PostalAddress:

@@ -29,6 +29,8 @@ FIELDS = (
     "title", "profile", "redirect_uris", "post_logout_redirect_uris", "scopes", "first_party", "id_token_algorithm",
     "keys", "pushes", "binds", "types", "echoes", "exchange_scopes",
     "backchannel_logout_uri", "backchannel_logout_session_required",
+    "keys", "pushes", "binds", "types",
+    "backchannel_logout_uri", "backchannel_logout_session_required", "grantable_roles",
 )  # fmt: skip
 
 
@@ -104,6 +106,8 @@ def strange(client: Client) -> Iterator[tuple[str, str]]:
             yield "token_exchange_scopes", "People sign in to this program: it has tokens of theirs by itself."
         if not client.redirect_uris:
             yield "redirect_uris", "This needs an address to send browsers to."
+        if client.grantable_roles:
+            yield "grantable_roles", "Only a program that acts for itself provisions people."
         return
     if client.types:
         yield "device_authorization", "Nobody signs in to a program that acts for itself."

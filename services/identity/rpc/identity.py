@@ -167,7 +167,7 @@ class Identity(IdentityServiceServicer):
 
     async def FindUsers(self, request: pb.FindUsersRequest, context: Context) -> pb.FindUsersResponse:
         page, email = self.pages.of(request), addresses.exact(request.email) if request.email else ""
-        state = State(pb.User.State.Name(request.state)) if request.state else None
+        state = pb.User.State.Name(request.state) if request.state else ""
         async with self.sessions() as session:
             rows = await users.newest(
                 session, email=email, state=state, role=request.role, after=page.cursor, limit=page.reach
@@ -328,12 +328,16 @@ def value_of(user: pb.User, field: str) -> Any:
 # Out -----------------------------------------------------------------------------------------------------------------
 
 
+def state_of(user: User) -> str:
+    return "PENDING_DELETION" if user.state is State.ACTIVE and user.is_pending_deletion else user.state
+
+
 def user_message(user: User) -> pb.User:
     return pb.User(
         name=user.name,
         email=user.email,
         display_name=user.display_name,
-        state=pb.User.PENDING_DELETION if user.is_pending_deletion else pb.User.State.Value(user.state),
+        state=pb.User.State.Value(state_of(user)),
         roles=user.roles,
         billing_address=address_message(user.billing_address),
         shipping_address=address_message(user.shipping_address),

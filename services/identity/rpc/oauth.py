@@ -448,6 +448,7 @@ def client_of(said: pb.Client) -> Client:
         binds=said.dpop_bound_access_tokens,
         echoes=said.require_dpop_nonce,
         exchange_scopes=list(dict.fromkeys(said.token_exchange_scopes)),
+        grantable_roles=list(dict.fromkeys(said.grantable_roles)),
         version=1,
     )
 
@@ -471,6 +472,7 @@ def client_message(client: Client) -> pb.Client:
         dpop_bound_access_tokens=client.binds,
         require_dpop_nonce=client.echoes,
         token_exchange_scopes=client.exchange_scopes,
+        grantable_roles=client.grantable_roles,
         etag=etag_of(client.version, client.id),
     )
 

@@ -12,11 +12,11 @@ from chassis.idempotency import once
 from chassis.names import parse
 from chassis.pages import Pages
 from chassis.rpc import Context
+from chassis.sealing import Sealer
 from chassis.time import Clock, timestamp
 from services.identity import payment_methods
 from services.identity.models import CardBrand, PaymentMethod
 from services.identity.payment_methods import Card
-from services.identity.sealing import Sealer
 
 USER, METHOD = "users/{user}", "users/{user}/paymentMethods/{payment_method}"
 

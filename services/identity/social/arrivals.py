@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.identity import addresses, registrations, sign_ins, users
 from services.identity.models import ClaimKind, ExternalIdentity, Photo, Session, SocialClaim, State, User
-from services.identity.refusals import UserDeleting
+from services.identity.refusals import UserDeleting, UserDisabled
 from services.identity.sign_ins import Waiting
 from services.identity.social import claims, links, notices
 from services.identity.social.asking import Person
@@ -55,6 +55,8 @@ async def arrive(
         return await sign_up(session, person, id=uuid4(), photo=photo, device=device, now=now)
     if owner.state is State.DELETING:
         raise deleting()
+    if owner.state is State.DISABLED:
+        raise UserDisabled("The account with this address is switched off.")
     return Waits(ClaimKind.PASSWORD, await waiting(session, person, ClaimKind.PASSWORD, photo, owner.id, now))
 
 

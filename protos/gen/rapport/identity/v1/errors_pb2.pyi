@@ -114,6 +114,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Leave the hash out, and let the person choose a password by a mailed link: this one is of no kind that we take."""
     HASH_TOO_DEAR: _ErrorReason.ValueType  # 78
     """Likewise: this one costs more to check than we bear, or its numbers make no sense."""
+    USER_DISABLED: _ErrorReason.ValueType  # 80
+    """Ask who manages the account: it is switched off."""
+    PROVISIONED_USER_NOT_FOUND: _ErrorReason.ValueType  # 81
+    ROLE_NOT_GRANTABLE: _ErrorReason.ValueType  # 82
+    """Leave the role out, or have the store list it in `grantable_roles` of the client."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -209,4 +214,9 @@ HASH_UNKNOWN: ErrorReason.ValueType  # 77
 """Leave the hash out, and let the person choose a password by a mailed link: this one is of no kind that we take."""
 HASH_TOO_DEAR: ErrorReason.ValueType  # 78
 """Likewise: this one costs more to check than we bear, or its numbers make no sense."""
+USER_DISABLED: ErrorReason.ValueType  # 80
+"""Ask who manages the account: it is switched off."""
+PROVISIONED_USER_NOT_FOUND: ErrorReason.ValueType  # 81
+ROLE_NOT_GRANTABLE: ErrorReason.ValueType  # 82
+"""Leave the role out, or have the store list it in `grantable_roles` of the client."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -37,6 +37,10 @@ class User(_message.Message):
         ACTIVE: User._State.ValueType  # 1
         DELETING: User._State.ValueType  # 2
         """Being erased: signed out everywhere, and no way back."""
+        DISABLED: User._State.ValueType  # 3
+        """Switched off by the program that provisions them: signed out everywhere, and nothing signs them in until it
+        switches them on again. Nothing of them is erased.
+        """
         PENDING_DELETION: User._State.ValueType  # 4
         """To be erased at `purge_time`, unless UndeleteUser is called. Until then the user can do what they always could."""
 
@@ -45,6 +49,10 @@ class User(_message.Message):
     ACTIVE: User.State.ValueType  # 1
     DELETING: User.State.ValueType  # 2
     """Being erased: signed out everywhere, and no way back."""
+    DISABLED: User.State.ValueType  # 3
+    """Switched off by the program that provisions them: signed out everywhere, and nothing signs them in until it
+    switches them on again. Nothing of them is erased.
+    """
     PENDING_DELETION: User.State.ValueType  # 4
     """To be erased at `purge_time`, unless UndeleteUser is called. Until then the user can do what they always could."""
 

@@ -97,6 +97,7 @@ class Client(_message.Message):
     BACKCHANNEL_LOGOUT_SESSION_REQUIRED_FIELD_NUMBER: _builtins.int
     REQUIRE_DPOP_NONCE_FIELD_NUMBER: _builtins.int
     TOKEN_EXCHANGE_SCOPES_FIELD_NUMBER: _builtins.int
+    GRANTABLE_ROLES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     title: _builtins.str
     """What people are shown when they are asked."""
@@ -149,6 +150,10 @@ class Client(_message.Message):
         None: it exchanges nothing. For the profile SERVICE alone.
         """
 
+    @_builtins.property
+    def grantable_roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The roles that it may give the people whom it provisions, with the scope `scim`; agent, where none is listed."""
+
     def __init__(
         self,
         *,
@@ -170,10 +175,11 @@ class Client(_message.Message):
         backchannel_logout_session_required: _builtins.bool = ...,
         require_dpop_nonce: _builtins.bool = ...,
         token_exchange_scopes: _abc.Iterable[_builtins.str] | None = ...,
+        grantable_roles: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backchannel_logout_session_required", b"backchannel_logout_session_required", "backchannel_logout_uri", b"backchannel_logout_uri", "device_authorization", b"device_authorization", "dpop_bound_access_tokens", b"dpop_bound_access_tokens", "etag", b"etag", "first_party", b"first_party", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "keys", b"keys", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "require_dpop_nonce", b"require_dpop_nonce", "require_pushed_authorization_requests", b"require_pushed_authorization_requests", "scopes", b"scopes", "title", b"title", "token_exchange_scopes", b"token_exchange_scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backchannel_logout_session_required", b"backchannel_logout_session_required", "backchannel_logout_uri", b"backchannel_logout_uri", "device_authorization", b"device_authorization", "dpop_bound_access_tokens", b"dpop_bound_access_tokens", "etag", b"etag", "first_party", b"first_party", "grantable_roles", b"grantable_roles", "has_secret", b"has_secret", "id_token_algorithm", b"id_token_algorithm", "keys", b"keys", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "profile", b"profile", "redirect_uris", b"redirect_uris", "require_dpop_nonce", b"require_dpop_nonce", "require_pushed_authorization_requests", b"require_pushed_authorization_requests", "scopes", b"scopes", "title", b"title", "token_exchange_scopes", b"token_exchange_scopes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
