@@ -33,7 +33,7 @@ async def test_the_servicer_sees_the_last_four_and_the_writer_is_told() -> None:
     async with consulted(read) as stub:
         call = stub.Ask(asked)
         assert (await call).text == f"My {HIDDEN}|no|{HIDDEN}|{HIDDEN}|no"
-        assert await told(call) == "words, letters[1], more[0].words"
+        assert await told(call) == "more[0].words, words, letters[1]"  # as the contract lists them
         call = stub.Ask(Question(words="no number"))
         await call
         assert await told(call) is None
