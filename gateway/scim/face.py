@@ -1,6 +1,6 @@
 """SCIM's addresses, below /scim/v2:
 
-GET, POST /Users    POST /Users/.search    GET, PUT, PATCH, DELETE /Users/{id}
+GET, POST /Users    POST /Users/.search, /.search    GET, PUT, PATCH, DELETE /Users/{id}
 GET /ServiceProviderConfig, /ResourceTypes, /Schemas    which anybody may read
 """
 
@@ -53,6 +53,7 @@ class Scim:
         yield "GET", f"{BASE}/Users", guarded(self.list)
         yield "POST", f"{BASE}/Users", guarded(self.create)
         yield "POST", f"{BASE}/Users/.search", guarded(self.search)
+        yield "POST", f"{BASE}/.search", guarded(self.search)  # of all there is, which is users
         yield "GET", f"{BASE}/Users/{{id}}", guarded(self.show)
         yield "PUT", f"{BASE}/Users/{{id}}", guarded(self.replace)
         yield "PATCH", f"{BASE}/Users/{{id}}", guarded(self.patch)

@@ -339,6 +339,7 @@ async def test_every_refusal_below_scim_is_scims(hr: Directory) -> None:
         ([{"op": "replace", "path": "active[", "value": True}], "invalidPath"),
         ([{"op": "remove"}], "noTarget"),
         ([{"op": "remove", "path": "userName"}], "mutability"),
+        ([{"op": "remove", "path": "active"}], "mutability"),
         ([{"op": "replace", "path": "id", "value": "x"}], "mutability"),
     ):
         answer = await hr.http.patch(place(grace), json={"schemas": [PATCH], "Operations": operations})

@@ -347,7 +347,10 @@ async def test_a_program_sees_those_it_made_and_nobody_else(hr: Program) -> None
 
 
 async def test_pages_follow_one_another(hr: Program) -> None:
-    made = [(await hr.provision(f"staff-{n}@example.org")).name for n in range(5)]
+    made = []
+    for number in range(5):
+        made.append((await hr.provision(f"staff-{number}@example.org")).name)
+        hr.identity.clock.advance(timedelta(seconds=1))
     first = await hr.listed(page_size=2, skip=1)
     assert ([one.name for one in first.users], first.total_size) == (made[1:3], 5)
     rest = await hr.listed(page_size=5, skip=1, page_token=first.next_page_token)
