@@ -111,6 +111,8 @@ def patch_of(said: Body) -> Callable[[User], User]:
     def patched(user: User) -> User:
         after = user.model_copy(deep=True)
         read(lambda: patch.patch(after, scim_policy=POLICY))
+        if after.active is None:
+            raise Refused("mutability", "A user is active or is not: that cannot be removed.")
         if after.display_name == user.display_name:  # else it has the last word
             after.display_name = after.name.formatted if after.name else None
         return after

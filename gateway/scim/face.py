@@ -1,10 +1,11 @@
 """SCIM's addresses, below /scim/v2:
 
-GET, POST /Users    POST /Users/.search    GET, PUT, PATCH, DELETE /Users/{id}
+GET, POST /Users    POST /Users/.search, /.search    GET, PUT, PATCH, DELETE /Users/{id}
 GET /ServiceProviderConfig, /ResourceTypes, /Schemas    which anybody may read
 """
 
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -15,7 +16,7 @@ from rapport.identity.v1.provisioning_pb2_grpc import ProvisioningServiceStub
 from scim2_models import Context, ListResponse, ResourceType, ResponseParameters, Schema, ScimObject
 
 from chassis.client import Metadata
-from chassis.refusal import EtagMismatch, refused
+from chassis.refusal import EtagMismatch, TryAgain, refused
 from gateway.binding import KEY, etag_in
 from gateway.http import Handler, Request, Response
 from gateway.scim import asking, errors
@@ -36,7 +37,7 @@ from gateway.scim.resources import (
     version_of,
 )
 
-TRIES = 5  # of a patch, while others change the same user
+TRIES = 10  # of a patch, while others change the same user
 MADE, SHOWN = Context.RESOURCE_CREATION_RESPONSE, Context.RESOURCE_QUERY_RESPONSE
 ALONE: dict[str, Any] = {"total_results": 1, "start_index": 1, "items_per_page": 1}
 Captured = MutableMapping[str, str]
@@ -53,6 +54,7 @@ class Scim:
         yield "GET", f"{BASE}/Users", guarded(self.list)
         yield "POST", f"{BASE}/Users", guarded(self.create)
         yield "POST", f"{BASE}/Users/.search", guarded(self.search)
+        yield "POST", f"{BASE}/.search", guarded(self.search)  # of all there is, which is users
         yield "GET", f"{BASE}/Users/{{id}}", guarded(self.show)
         yield "PUT", f"{BASE}/Users/{{id}}", guarded(self.replace)
         yield "PATCH", f"{BASE}/Users/{{id}}", guarded(self.patch)
@@ -90,7 +92,7 @@ class Scim:
         """Read, change, write what was changed; again where somebody wrote meanwhile, but for If-Match."""
         shown, patched = asking.parameters_of(request), asking.patch_of(await asking.body_of(request))
         metadata, etag = await self.metadata(request), etag_in(request.header(b"if-match"))
-        for left in reversed(range(TRIES)):
+        for _ in range(TRIES):
             found = await self.get(captured, metadata)
             if etag and etag != found.etag:
                 raise EtagMismatch("Somebody changed this since you read it.")
@@ -101,9 +103,9 @@ class Scim:
             try:
                 return self.one(await self.update(captured, after, fields, found.etag, metadata), shown)
             except grpc.aio.AioRpcError as error:
-                if etag or not left or refused(error).reason != "ETAG_MISMATCH":
+                if etag or refused(error).reason != "ETAG_MISMATCH":
                     raise
-        raise AssertionError
+        raise TryAgain("Too many change this user at once.", retry_after=timedelta(seconds=1))
 
     async def delete(self, request: Request, captured: Captured) -> Response:
         etag = etag_in(request.header(b"if-match"))

@@ -117,8 +117,8 @@ FIELDS = {
 
 
 def fields_in(said: User) -> list[str]:
-    """What somebody was told of a user, by the names of the contract."""
-    given = set(said.model_fields_set)
+    """What was said of a user, by the names of the contract. That somebody is active or not is never unsaid."""
+    given = said.model_fields_set - ({"active"} if said.active is None else set())
     return [field for field, attribute in FIELDS.items() if attribute in given]
 
 

@@ -5,7 +5,7 @@ not there. It gives no password and learns none: who was made is mailed a link t
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID, uuid4
 
@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.etags import check_etag
-from chassis.refusal import Violation
+from chassis.refusal import QuotaExceeded, Violation
 from services.identity import addresses, deletions, email_changes, mails, recoveries, registrations, users, ways_in
 from services.identity.models import Client, ProvisionedUser, State, User
 from services.identity.refusals import ProvisionedUserNotFound, RoleNotGrantable
@@ -22,6 +22,7 @@ from services.identity.refusals import ProvisionedUserNotFound, RoleNotGrantable
 Wanted: TypeAlias = Mapping[str, Any]
 FIELDS = ("email", "display_name", "external_id", "active", "roles")
 USUALLY = ("agent",)  # what a client may give that lists nothing
+MOST_AN_HOUR = 1_000  # made by one program: whoever has its secret mails no more strangers than that
 NOBODY = UUID(int=0)
 
 
@@ -39,6 +40,7 @@ async def provision(
 ) -> ProvisionedUser:
     """Make a user, or refuse because the address belongs to one: of a customer, too."""
     email = addresses.exact(wanted["email"])
+    await check_room(session, client, now=now)
     profile = {"display_name": wanted.get("display_name", "")}
     user = await users.create(session, id=uuid4(), email=email, password_hash=None, profile=profile, now=now)
     await registrations.forget(session, email)
@@ -53,6 +55,13 @@ async def provision(
     else:
         await users.disable(session, user, now=now)
     return made
+
+
+async def check_room(session: AsyncSession, client: str, *, now: datetime) -> None:
+    hour = timedelta(hours=1)
+    lately = select(func.count()).where(ProvisionedUser.client_id == client, ProvisionedUser.create_time > now - hour)
+    if (await session.scalar(lately) or 0) >= MOST_AN_HOUR:
+        raise QuotaExceeded("These are too many new users.", retry_after=hour / 4, quota="new users an hour")
 
 
 async def get(session: AsyncSession, client: str, id: UUID) -> ProvisionedUser:

@@ -5,6 +5,7 @@ mailbox and no more, so it ends everything that hung on the old password: whoeve
 """
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from rapport.identity.v1.events_pb2 import PasswordChanged
 from sqlalchemy import delete, func, select
@@ -30,23 +31,25 @@ async def begin(session: AsyncSession, *, email: str, public_url: str, now: date
     if person is None:
         await registrations.begin(session, email=email, public_url=public_url, now=now, why=mails.NO_ACCOUNT)
         return
-    lately = select(func.count()).where(Recovery.user_id == person, Recovery.create_time > now - COUNTED)
-    if (await session.scalar(lately) or 0) >= MAILS_AN_HOUR:
-        return
-    token, token_hash = opaque.make()
-    link = Recovery(token_hash=token_hash, user_id=person, create_time=now, expire_time=now + LINK_LASTS)
-    session.add(link)
-    await session.flush()
-    await mails.recovery_link(session, to=address, person=person, token=token, public_url=public_url)
+    if token := await make(session, person, until=now + LINK_LASTS, now=now):
+        await mails.recovery_link(session, to=address, person=person, token=token, public_url=public_url)
 
 
 async def invite(session: AsyncSession, user: User, *, public_url: str, now: datetime) -> None:
-    """Mail a link to a user, who is held and was made without a password, to choose one."""
+    """Mail a link to a user, who is held and was made without a password, to choose one; likewise."""
+    if token := await make(session, user.id, until=now + INVITATION_LASTS, now=now):
+        await mails.account_made(session, to=user.email, person=user.id, token=token, public_url=public_url)
+
+
+async def make(session: AsyncSession, person: UUID, *, until: datetime, now: datetime) -> str:
+    """A link that waits; "" when they had enough of them lately."""
+    lately = select(func.count()).where(Recovery.user_id == person, Recovery.create_time > now - COUNTED)
+    if (await session.scalar(lately) or 0) >= MAILS_AN_HOUR:
+        return ""
     token, token_hash = opaque.make()
-    link = Recovery(token_hash=token_hash, user_id=user.id, create_time=now, expire_time=now + INVITATION_LASTS)
-    session.add(link)
+    session.add(Recovery(token_hash=token_hash, user_id=person, create_time=now, expire_time=until))
     await session.flush()
-    await mails.account_made(session, to=user.email, person=user.id, token=token, public_url=public_url)
+    return token
 
 
 async def waiting(session: AsyncSession, token: str, *, now: datetime) -> User:

@@ -1,5 +1,6 @@
 """The store's staff as a directory provisions them over SCIM (RFC 7644): their life, lists, and what is refused."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
@@ -310,6 +311,20 @@ async def test_a_change_of_what_one_has_not_seen_is_refused(hr: Directory) -> No
     assert any_state.json()["displayName"] == "Grace"
 
 
+async def test_of_patches_at_once_none_is_lost(hr: Directory) -> None:
+    grace = await hr.made()
+    await asyncio.gather(
+        hr.patched(grace, {"op": "add", "path": "roles", "value": [{"value": "agent"}]}),
+        hr.patched(grace, {"op": "add", "path": "roles", "value": [{"value": "privacy_officer"}]}),
+        hr.patched(grace, {"op": "replace", "path": "displayName", "value": "Grace"}),
+        hr.patched(grace, {"op": "replace", "path": "externalId", "value": "E-1"}),
+        hr.patched(grace, {"op": "replace", "path": "active", "value": False}),
+    )
+    found = (await hr.http.get(place(grace))).json()
+    assert {one["value"] for one in found["roles"]} == {"agent", "privacy_officer"}
+    assert (found["displayName"], found["externalId"], found["active"]) == ("Grace", "E-1", False)
+
+
 # What is refused, and what is said of ourselves -----------------------------------------------------------------------
 
 
@@ -339,6 +354,7 @@ async def test_every_refusal_below_scim_is_scims(hr: Directory) -> None:
         ([{"op": "replace", "path": "active[", "value": True}], "invalidPath"),
         ([{"op": "remove"}], "noTarget"),
         ([{"op": "remove", "path": "userName"}], "mutability"),
+        ([{"op": "remove", "path": "active"}], "mutability"),
         ([{"op": "replace", "path": "id", "value": "x"}], "mutability"),
     ):
         answer = await hr.http.patch(place(grace), json={"schemas": [PATCH], "Operations": operations})

@@ -148,8 +148,8 @@ async def test_okta_puts_a_user_without_what_it_does_not_map_which_stays(hr: Dir
     made = await hr.made(**okta(email), roles=[{"value": "agent"}])
     put = (await hr.http.put(place(made), json=okta(email, id=made["id"], displayName="G."))).json()
     assert (put["displayName"], roles(put)) == ("G.", {"agent"})
-    bare = (await hr.http.put(place(made), json=okta(email, roles=[], displayName=None))).json()
-    assert roles(bare) == set()
+    bare = (await hr.http.put(place(made), json=okta(email, roles=[], active=None))).json()
+    assert (roles(bare), bare["active"]) == (set(), True)
 
 
 async def test_okta_switches_a_user_off_by_a_put_and_by_a_patch_without_a_path(hr: Directory) -> None:

@@ -24,7 +24,9 @@ from rapport.identity.v1.provisioning_pb2_grpc import ProvisioningServiceStub
 
 from chassis.client import Metadata
 from deploy.local.social_provider import Account
+from services.identity import provisioning
 from services.identity.recoveries import forget_recoveries
+from services.identity.registrations import MAILS_AN_HOUR
 from tests import tokens
 from tests.identity.authenticator import Authenticator
 from tests.identity.factors import Owner
@@ -170,6 +172,25 @@ async def test_a_request_that_arrives_twice_makes_one_user(hr: Program) -> None:
     request_id = str(uuid4())
     assert await hr.provision(request_id=request_id) == await hr.provision(request_id=request_id)
     assert len(await hr.identity.mails(GRACE)) == 1
+
+
+async def test_a_program_makes_so_many_an_hour_and_no_more(hr: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provisioning, "MOST_AN_HOUR", 2)
+    await hr.provision()
+    await hr.provision(JOAN)
+    with refused("QUOTA_EXCEEDED") as told:
+        await hr.provision(ADA)
+    assert told[0].retry_after == timedelta(minutes=15)
+    hr.identity.clock.advance(timedelta(hours=1))
+    await hr.provision(ADA)
+
+
+async def test_no_mailbox_is_filled_by_switching_somebody_off_and_on(hr: Program) -> None:
+    made = await hr.provision()
+    for _ in range(7):
+        await hr.update(made.name, active=False)
+        await hr.update(made.name, active=True)
+    assert len(await hr.identity.mails(GRACE)) == MAILS_AN_HOUR
 
 
 async def test_a_registration_that_somebody_began_with_the_address_is_over(hr: Program) -> None:
@@ -347,7 +368,10 @@ async def test_a_program_sees_those_it_made_and_nobody_else(hr: Program) -> None
 
 
 async def test_pages_follow_one_another(hr: Program) -> None:
-    made = [(await hr.provision(f"staff-{n}@example.org")).name for n in range(5)]
+    made = []
+    for number in range(5):
+        made.append((await hr.provision(f"staff-{number}@example.org")).name)
+        hr.identity.clock.advance(timedelta(seconds=1))
     first = await hr.listed(page_size=2, skip=1)
     assert ([one.name for one in first.users], first.total_size) == (made[1:3], 5)
     rest = await hr.listed(page_size=5, skip=1, page_token=first.next_page_token)

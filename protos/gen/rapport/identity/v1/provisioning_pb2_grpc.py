@@ -71,7 +71,7 @@ class ProvisioningServiceServicer:
 
     def ProvisionUser(self, request, context):
         """Makes a user without a password, and mails them how to choose one; one that is not active is mailed when they are.
-        Refuses with EMAIL_TAKEN, EMAIL_MALFORMED, ROLE_NOT_GRANTABLE.
+        Refuses with EMAIL_TAKEN, EMAIL_MALFORMED, ROLE_NOT_GRANTABLE, and with QUOTA_EXCEEDED after a thousand in an hour.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

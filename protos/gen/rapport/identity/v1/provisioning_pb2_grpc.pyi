@@ -21,7 +21,7 @@ class ProvisioningServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     ProvisionUser: _aio.UnaryUnaryMultiCallable[_provisioning_pb2.ProvisionUserRequest, _provisioning_pb2.ProvisionedUser]
     """Makes a user without a password, and mails them how to choose one; one that is not active is mailed when they are.
-    Refuses with EMAIL_TAKEN, EMAIL_MALFORMED, ROLE_NOT_GRANTABLE.
+    Refuses with EMAIL_TAKEN, EMAIL_MALFORMED, ROLE_NOT_GRANTABLE, and with QUOTA_EXCEEDED after a thousand in an hour.
     """
     GetProvisionedUser: _aio.UnaryUnaryMultiCallable[_provisioning_pb2.GetProvisionedUserRequest, _provisioning_pb2.ProvisionedUser]
     """Returns one. Refuses with PROVISIONED_USER_NOT_FOUND."""
@@ -49,7 +49,7 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_provisioning_pb2.ProvisionUserRequest, _abc.Awaitable[_provisioning_pb2.ProvisionedUser]],
     ) -> _abc.Awaitable[_provisioning_pb2.ProvisionedUser]:
         """Makes a user without a password, and mails them how to choose one; one that is not active is mailed when they are.
-        Refuses with EMAIL_TAKEN, EMAIL_MALFORMED, ROLE_NOT_GRANTABLE.
+        Refuses with EMAIL_TAKEN, EMAIL_MALFORMED, ROLE_NOT_GRANTABLE, and with QUOTA_EXCEEDED after a thousand in an hour.
         """
 
     @_abc_1.abstractmethod
