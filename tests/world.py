@@ -40,6 +40,7 @@ S = TypeVar("S", bound=ServiceSettings)
 E = TypeVar("E", bound=Message)
 templates: set[str] = set()
 copies: list[str] = []
+MAIL_KEY = Secret("3a" * 32)
 KEPT = 24  # databases of tests before: a test may hold several
 
 
@@ -71,7 +72,7 @@ def settings(cls: type[S], folder: Path, *, name: str, database: str, **others: 
         "service_token": Secret(token_of(name)),
         "peers": peers,
         "page_key": Secret("a page key for tests"),
-        "mail_key": Secret("3a" * 32),
+        "mail_key": MAIL_KEY,
         "issuer": tokens.ISSUER,
         "drain_seconds": 0.0,
     }

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 from uuid import uuid4
 
 import grpc
@@ -20,12 +20,15 @@ from rapport.identity.v1.events_pb2 import (
     AuthorizationRevoked,
     UserCreated,
     UserDeletionRequested,
+    UserDeletionScheduled,
+    UserUndeleted,
     UserUpdated,
 )
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceStub
 from sqlalchemy import make_url
 
 from chassis.database import Sessions, connect
+from chassis.mail import seal_with
 from chassis.refusal import Refused
 from chassis.refusal import refused as read_refusal
 from services.identity.tokens import read
@@ -72,6 +75,7 @@ class Alone:
 async def alone(postgres: str, tmp_path: Path) -> AsyncIterator[Alone]:
     direct = await world.database_of(postgres, "identity")
     engine, sessions = connect(direct, name="tests")
+    seal_with(sessions, world.MAIL_KEY)
     there, key = make_url(direct), new_key()
     wire = Wire(there.host or "", there.port or 0, lambda: made.kill())
     made = Alone(sessions, key, wire)
@@ -213,7 +217,47 @@ class ConfirmsTheOtherSide(ConfirmsOneSide):
         await self.check_change(identity)
 
 
+class HasTheAccountDeleted(Person):
+    """With a while to think better of it."""
+
+    async def prepare(self, identity: Identity) -> None:
+        self.user = await identity.create(self.email)
+
+    async def call(self, identity: Identity) -> None:
+        asked = pb.DeleteUserRequest(name=self.user.name)
+        await identity.stub.DeleteUser(asked, metadata=identity.as_(self.user), timeout=DEADLINE)
+
+    async def check(self, identity: Identity) -> None:
+        assert await self.told(identity, UserDeletionScheduled) == 1
+        assert (await identity.get(self.user.name)).state == pb.User.PENDING_DELETION
+        await self.undelete(identity)
+        assert (await identity.get(self.user.name)).state == pb.User.ACTIVE
+
+    async def undelete(self, identity: Identity) -> None:
+        asked = pb.UndeleteUserRequest(name=self.user.name)
+        await identity.stub.UndeleteUser(asked, metadata=identity.as_(self.user), timeout=DEADLINE)
+
+    async def told(self, identity: Identity, kind: type[Any]) -> int:
+        return [one.user for one in await identity.stated(kind)].count(self.user.name)
+
+
+class KeepsTheAccount(HasTheAccountDeleted):
+    async def prepare(self, identity: Identity) -> None:
+        await super().prepare(identity)
+        await super().call(identity)
+
+    async def call(self, identity: Identity) -> None:
+        await self.undelete(identity)
+
+    async def check(self, identity: Identity) -> None:
+        assert await self.told(identity, UserUndeleted) == 1
+        assert (await identity.get(self.user.name)).state == pb.User.ACTIVE
+        assert await self.sign_in(identity)
+
+
 class DeletesTheAccount(Person):
+    """At once."""
+
     async def prepare(self, identity: Identity) -> None:
         self.user = await identity.create(self.email)
         self.secret = (await identity.sign_in(self.email)).secret
@@ -241,7 +285,7 @@ async def confirm(identity: Identity, token: str) -> None:
 
 ACTS: list[type[Act]] = [
     BeginsRegistration, CompletesRegistration, Rotates, AsksForAnotherAddress, ConfirmsOneSide, ConfirmsTheOtherSide,
-    DeletesTheAccount,
+    HasTheAccountDeleted, KeepsTheAccount, DeletesTheAccount,
 ]  # fmt: skip
 
 
