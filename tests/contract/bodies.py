@@ -24,6 +24,8 @@ def identity() -> Bodies:
         "ChangeEmail": {"email": f"{uuid4().hex}@example.org"},
         "ConfirmEmailChange": {"token": "none of ours"},
         "ChangePassword": {"password": "brass kettle at dusk"},
+        "ImpersonateUser": {"reason": "SUPPORT_REQUEST"},
+        "EndImpersonation": {},
         "CreateUser": {"user": {"email": f"{uuid4().hex}@example.org"}, "password": "brass kettle at dawn"},
         "UpdateUser": {"displayName": "Ada"},
         "UndeleteUser": {},

@@ -52,21 +52,21 @@ async def test_who_looks_reads_in_every_service_and_changes_nothing(
     for path in READS:
         answer = await http.get(path.replace("{user}", eve.user), headers=looking)
         assert answer.status_code == 200, f"{path} {answer.text}"
-    key = {"requestId": str(uuid4())}
+    key = {"idempotency-key": str(uuid4())}
     for method, path, body in (
         ("PATCH", f"/v1/{eve.user}", {"displayName": "Somebody"}),
         ("DELETE", f"/v1/{eve.user}", None),
         ("POST", f"/v1/{eve.user}:changePassword", {"password": "marble teapot at midnight"}),
         ("POST", f"/v1/{eve.user}:changeEmail", {"email": "mallory@example.org"}),
         ("POST", f"/v1/{eve.user}/factors:beginTotp", {}),
-        ("POST", f"/v1/{eve.user}/consents", {"use": "NEWSLETTER", "granted": True, "policy": "policies/1", **key}),
-        ("POST", f"/v1/{eve.user}/exports", key),
-        ("POST", f"/v1/{eve.user}/vouchers", {"voucherOffer": "voucherOffers/five", **key}),
-        ("POST", f"/v1/{eve.user}/referral:claim", {"code": "ABCDEFGH", **key}),
+        ("POST", f"/v1/{eve.user}/consents", {"use": "NEWSLETTER", "granted": True, "policy": "policies/1"}),
+        ("POST", f"/v1/{eve.user}/exports", {}),
+        ("POST", f"/v1/{eve.user}/vouchers", {"voucherOffer": "voucherOffers/five"}),
+        ("POST", f"/v1/{eve.user}/referral:claim", {"code": "ABCDEFGH"}),
         ("POST", f"/v1/{eve.user}/tickets", {"title": "Hers?", "body": "No.", "kind": "QUERY"}),
         ("POST", "/v1/recoveries:begin", {"email": eve.email}),
     ):
-        problem(await http.request(method, path, json=body, headers=looking), 403, "FORBIDDEN")
+        problem(await http.request(method, path, json=body, headers=looking | key), 403, "FORBIDDEN")
     for path in SECURE:
         problem(await http.get(f"/v1/{eve.user}/{path}", headers=looking), 403, "SCOPE_MISSING")
 
