@@ -94,15 +94,17 @@ async def test_what_is_asked_of_who_leaves_and_is_not_reached_is_in_order(
         await at.page.get_by_role("region", name="Is this still right?").wait_for()
         await at.page.locator("#points .big").wait_for()
         await check(at, "account-leaving", theme)
-        await at.page.get_by_role("button", name="Keep my account").click()
-        await at.page.get_by_text("Your account stays.").wait_for()
         await at.page.get_by_role("button", name="Yes, it is").click()
         await at.page.get_by_text("Thank you. That is noted.").wait_for()
+        await at.page.get_by_role("button", name="Keep my account").click()
+        await at.page.get_by_text(
+            "Your account stays."
+        ).wait_for()  # what tells her so comes back, and she is asked again
         await check(at, "account-kept", theme)
         profile = at.page.get_by_role("region", name="Profile")
         await profile.get_by_label("Name", exact=True).fill("Mia L.")
         await profile.get_by_role("button", name="Save").click()
-        await at.page.get_by_text("Saved.").wait_for()  # what was said above is no change by somebody else
+        await at.page.get_by_text("Saved.").wait_for()  # what she did above is no change by somebody else
         await at.page.get_by_role("button", name="Delete my account").click()
         await at.page.get_by_role("dialog").get_by_role("checkbox").check()
         await check(at, "delete-at-once", theme)

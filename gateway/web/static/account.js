@@ -1,5 +1,6 @@
 import { activity } from "./activity.js";
 import { get, patch, post, session } from "./api.js";
+import { asShown } from "./as-shown.js";
 import { card, field, form, h, problem } from "./dom.js";
 import { factors } from "./factors.js";
 import { listen, stopListening } from "./facts.js";
@@ -63,8 +64,6 @@ function profileForm(me) {
   const kinds = [["", "No business"], ["WHOLESALER", "Wholesaler"], ["DROPSHIPPER", "Dropshipper"], ["AFFILIATE", "Affiliate"]];
   const kind = field("Kind", { tag: "select", name: "kind", options: kinds });
   kind.querySelector("select").value = me.business?.kind || "";
-  // What the person did beside this form is no change by somebody else.
-  document.addEventListener("user", ({ detail: { before, after } }) => { if (me.etag === before) me = after; });
   return form([
     h("p", { class: "note" }, me.email),
     field("Name", { name: "displayName", value: me.displayName, autocomplete: "name", maxlength: 100 }),
@@ -79,7 +78,7 @@ function profileForm(me) {
       if (given[`${use}-lines`]) changed[`${use}Address`] = addressOf(use, given);
     }
     if (given.kind) changed.business = { kind: given.kind, company: given.company, website: given.website };
-    me = await patch(`/v1/${me.name}`, changed, me.etag);
+    me = await asShown(me, (etag) => patch(`/v1/${me.name}`, changed, etag));
     return "Saved.";
   });
 }

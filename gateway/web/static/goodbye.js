@@ -38,8 +38,7 @@ function going(me, show) {
   const panel = card("Your account will be deleted",
     h("p", {}, "On ", h("strong", {}, when(me.purgeTime)), " it is erased, with everything in it. Until then nothing is lost."),
     form([], "Keep my account", async () => {
-      const kept = await post(`/v1/${me.name}:undelete`);
-      document.dispatchEvent(new CustomEvent("user", { detail: { before: me.etag, after: kept } }));
+      await post(`/v1/${me.name}:undelete`);
       await show();
     }));
   panel.classList.add("accent");

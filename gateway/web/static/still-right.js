@@ -1,4 +1,5 @@
 import { get, post } from "./api.js";
+import { asShown } from "./as-shown.js";
 import { card, day, form, h, problem } from "./dom.js";
 import { hear } from "./facts.js";
 
@@ -30,8 +31,7 @@ function question(me, show) {
     h("p", {}, bounced ? "Mail that we sent to your address came back." : ["This is how we reach you. You last looked at it on ", day(me.contactConfirmTime), "."]),
     h("dl", { class: "contact" }, held.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
     form([], "Yes, it is", async () => {
-      const after = await post(`/v1/${me.name}:confirmContactData`, { etag: me.etag });
-      document.dispatchEvent(new CustomEvent("user", { detail: { before: me.etag, after } }));
+      await asShown(me, (etag) => post(`/v1/${me.name}:confirmContactData`, { etag }));
       await show();
     }, { beside: h("a", { class: "button quiet", href: bounced ? "#mail-address" : "#profile" }, "Change it") }));
   panel.classList.add("accent");
