@@ -68,11 +68,11 @@ def user_of(name: str) -> UUID:
 async def accounts_of(session: AsyncSession, people: Collection[UUID]) -> dict[UUID, UUID]:
     """The number of each account, made where it has none yet."""
     numbered = select(AuditAccount.user_id, AuditAccount.id).where(AuditAccount.user_id.in_(people))
-    known = dict((await session.execute(numbered)).tuples().all())
+    known = dict((await session.execute(numbered)).all())
     if new := sorted(set(people) - known.keys()):
         made = insert(AuditAccount).values([{"user_id": user} for user in new]).on_conflict_do_nothing()
         await session.execute(made)
-        known = dict((await session.execute(numbered)).tuples().all())
+        known = dict((await session.execute(numbered)).all())
     return known
 
 

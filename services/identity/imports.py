@@ -153,7 +153,7 @@ async def strangers(
 
 async def owners(session: AsyncSession, emails: Collection[str]) -> dict[str, UUID]:
     query = select(User.email, User.id).where(User.email.in_(emails))
-    return dict((await session.execute(query)).tuples().all())
+    return dict((await session.execute(query)).all())
 
 
 def row_of(id: UUID, number: int, judged: Judged, *, is_first: bool) -> UserImportRow:
