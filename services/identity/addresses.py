@@ -37,7 +37,7 @@ async def take_turns(session: AsyncSession, address: str) -> None:
 async def take_all_turns(session: AsyncSession, several: Iterable[str]) -> None:
     """As `take_turns` for each of them: in one order, so that nobody waits in a circle."""
     keys = sorted({key_of(address) for address in several})
-    each = func.unnest(literal(keys, ARRAY(Integer))).table_valued("key")
+    each = func.unnest(literal(keys, ARRAY(Integer))).table_valued("key").render_derived()
     await session.execute(select(func.pg_advisory_xact_lock(LOCKS, each.c.key)))
 
 
