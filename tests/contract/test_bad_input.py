@@ -303,6 +303,7 @@ async def rewards(callers: Callers, owner: str) -> tuple[str, str]:
     return bought.raise_for_status().json()["code"], brings.raise_for_status().json()["code"]
 
 
+PAYPAL = {"paymentMethod": {"provider": "paypal", "kind": "PAYPAL"}}
 OFFERED = {"voucherOffer": "voucherOffers/a"}
 
 
@@ -328,6 +329,7 @@ async def asked_twice(store: Store, callers: Callers) -> dict[str, tuple[str, di
             {"user": {"email": mail}, "password": "another kettle at dusk"},
         ),
         "CreateUserImport": ("", {"userImport": {"validateOnly": True}}, {"userImport": {}}),
+        "CreatePaymentMethod": ("", PAYPAL | {"providerToken": "B-1"}, PAYPAL | {"providerToken": "B-2"}),
         "CreateBusiness": (
             "",
             {"business": {"kind": "AFFILIATE", "company": "A"}},

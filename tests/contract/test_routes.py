@@ -30,6 +30,7 @@ NOT_OVER_HTTP = {
     "rapport.identity.v1.OAuthService.Authorize": ["gateway"],
     "rapport.identity.v1.OAuthService.CallEndpoint": ["gateway"],
     "rapport.identity.v1.OAuthService.EndSession": ["gateway"],
+    "rapport.identity.v1.PaymentMethodsService.GetPaymentToken": ["shop"],
     "rapport.identity.v1.ProofService.CheckProof": ["gateway"],
     "rapport.identity.v1.ProvisioningService.DeprovisionUser": [],
     "rapport.identity.v1.ProvisioningService.GetProvisionedUser": [],

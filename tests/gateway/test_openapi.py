@@ -124,7 +124,9 @@ def test_what_the_path_or_a_header_says_is_not_asked_for_in_the_body() -> None:
 
 def test_where_people_write_the_header_is_told_by_which_they_hear_of_a_hidden_card_number() -> None:
     told = {
-        one["operationId"] for _, _, one in OPERATIONS if "Rapport-Masked" in one["responses"]["200"].get("headers", {})
+        one["operationId"]
+        for _, _, one in OPERATIONS
+        if "Rapport-Masked" in one["responses"].get("200", {}).get("headers", {})
     }
     assert {"createTicket", "createMessage", "searchArticles", "refuseBusiness"} <= told
     assert told.isdisjoint({"listTickets", "updateUser", "createPaymentMethod"})
