@@ -35,7 +35,6 @@ from tests.identity.people import ADA, EVE, OPERATOR, PASSWORD, PRIVACY, Identit
 from tests.identity.test_users import BOLTS, HOME
 from tests.world import Hands, refused, token_of
 
-
 # What says something of people: the tables of identity, and those of the chassis that it fills.
 TABLES = (*Base.metadata.tables, "outbox", "mail", "idempotency")
 
