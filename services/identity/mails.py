@@ -381,7 +381,7 @@ async def deletion_begun(session: AsyncSession, *, to: str, person: UUID, erasur
         template="deletion_begun",
         subject="Your account is being deleted",
         paragraphs=[
-            "As you asked, we are deleting your account and what we hold about you. You are signed out everywhere.",
+            "We are deleting your account and what we hold about you. You are signed out everywhere.",
             f"Your receipt is {erasure}. It tells, without signing in, which part of the store has forgotten you.",
             "This is the last mail you get from us. Thank you for having been here.",
         ],
