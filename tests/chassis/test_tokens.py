@@ -259,6 +259,13 @@ async def test_what_was_revoked_long_ago_is_not_remembered(clock: TestClock) -> 
     assert "users/1" not in revoked
 
 
+async def test_an_event_that_names_nobody_revokes_nobody(clock: TestClock) -> None:
+    revoked = Revocations(clock)
+    tokens = Tokens(keys, clock, revoked, issuer=ISSUER)
+    revoked.add("", clock())  # as an event has it that cannot be read
+    assert await whose(tokens, mint(ADA, now=clock()))
+
+
 async def test_only_so_many_revocations_are_remembered(clock: TestClock) -> None:
     revoked = Revocations(clock, most=2)
     with capture_logs() as logs:
