@@ -48,7 +48,7 @@ VECTORS = {
     "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$wWKIMhR9lyDFvRz9YTZweHKfbftvj+qf+YFY4NeBbtA": "password",
     "$argon2i$m=65536,t=2,p=1$c29tZXNhbHQ$9sTbSlTio3Biev89thdrlKKiCaYsjjYVJxGAL3swxpQ": "password",
     "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc": "password",
-    # kanidm and Vault's passwords of the same kinds: argon2d with four lanes
+    # argon2d with four lanes
     "$argon2d$v=19$m=65536,t=4,p=4$PUfIWctZa611rpXSOicEAA$eUtgGpyO1+ylLPGhN8gvRXBXF+Zd97kQIZA7OgX4VIM": "apple123",
     # phpass, test.php, and hashcat's examples for phpBB
     "$P$9IQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0": "test12345",

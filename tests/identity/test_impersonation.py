@@ -84,7 +84,9 @@ def says_password(message: Descriptor, seen: frozenset[str] = frozenset()) -> bo
     """Whether a request can hold a password, at whatever depth."""
     within = [one.message_type for one in message.fields if one.message_type and one.message_type.full_name not in seen]
     known = seen | {one.full_name for one in within}
-    return any("password" in one.name for one in message.fields) or any(says_password(one, known) for one in within)
+    return any(one.type == one.TYPE_STRING and "password" in one.name for one in message.fields) or any(
+        says_password(one, known) for one in within
+    )
 
 
 def test_no_method_lets_an_administrator_set_a_password_of_somebody_who_has_an_account() -> None:
@@ -98,7 +100,7 @@ def test_no_method_lets_an_administrator_set_a_password_of_somebody_who_has_an_a
     assert takes == {
         "public": ["CompleteRegistration", "CompleteRecovery"],  # by a link that was mailed to the person
         "owner": ["ChangePassword"],
-        "admin, operator": ["CreateUser"],  # refused where there is an account
+        "admin, operator": ["CreateUser", "ImportUsers"],  # refused where there is an account
         "gateway": ["CreateSession", "ProveAgain", "ProveSocialPassword"],  # which sign in, and set none
     }
 
