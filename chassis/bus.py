@@ -92,6 +92,7 @@ class Bus:
         return task
 
     async def on_error(self, error: Exception) -> None:
+        heed()  # here nats-py comes by after each attempt in vain, and there is no end to those
         # Its text may quote a subject or an address: the kind is enough, and the server's log has the rest.
         text = str(error).lower()
         unauthorised = isinstance(error, AuthorizationError) or "authorization violation" in text

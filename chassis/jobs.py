@@ -21,6 +21,7 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.bus import heed
 from chassis.database import Sessions
 from chassis.telemetry import JOB_SECONDS, JOB_WORK, working
 from chassis.time import Clock
@@ -72,6 +73,7 @@ async def settle(jobs: Sequence[Job], sessions: Sessions, clock: Clock) -> int:
 async def keep_running(one: Job, sessions: Sessions, clock: Clock, turns: asyncio.Semaphore) -> None:
     due, failures = clock(), 0
     while True:
+        heed()
         pause = TICK
         if clock() >= due:
             began = clock()

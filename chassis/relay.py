@@ -21,7 +21,7 @@ from nats.errors import Error as NatsError
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis.bus import Bus, Publications
+from chassis.bus import Bus, Publications, heed
 from chassis.database import Sessions, fetch
 from chassis.envelope import headers
 from chassis.leases import Lease
@@ -81,6 +81,7 @@ class Relay:
         asleep.add(self.wake)
         pause = POLL
         while True:
+            heed()
             self.wake.clear()
             try:
                 if self.lease.held and self.bus.connected and await self.pass_on():

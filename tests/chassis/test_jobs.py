@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -158,3 +158,16 @@ async def test_a_slow_job_does_not_stop_the_others(sessions: Sessions) -> None:
     heap = Heap(0)
     async with running(Job("hanging", HOUR, hang), heap.job("quick"), sessions=sessions):
         await heap.until(lambda: len(heap.seen) == 1)
+
+
+async def test_jobs_end_when_told_to_though_a_library_kept_that_to_itself(sessions: Sessions) -> None:
+    at_work = asyncio.Event()
+
+    async def deaf(_: Sessions, __: datetime) -> int:
+        at_work.set()
+        with suppress(asyncio.CancelledError):  # as asyncio.wait_for does, when what it waits for is done just then
+            await asyncio.sleep(60)
+        return 0
+
+    async with asyncio.timeout(10), running(Job("deaf", HOUR, deaf), sessions=sessions):
+        await at_work.wait()

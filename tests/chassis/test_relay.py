@@ -4,6 +4,7 @@ import signal
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -282,3 +283,18 @@ async def test_the_backlog_is_told(sessions: Sessions, own_nats: str) -> None:
     told = exposition().decode()
     assert "\noutbox_pending 2.0\n" in told
     assert "\noutbox_oldest_age_seconds 0.0\n" not in told
+
+
+async def test_a_line_that_is_never_made_ends_when_told_to_though_a_library_kept_that_to_itself() -> None:
+    async def attempts(line: bus.Bus) -> None:
+        while True:
+            with suppress(asyncio.CancelledError):  # as asyncio.wait_for does, when an attempt fails just then
+                await asyncio.sleep(60)
+            await line.on_error(ConnectionRefusedError())
+
+    task = asyncio.create_task(attempts(bus.Bus()))
+    await asyncio.sleep(0)
+    task.cancel()
+    async with asyncio.timeout(10):
+        with pytest.raises(asyncio.CancelledError):
+            await task
