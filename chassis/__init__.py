@@ -10,6 +10,8 @@ A call
     tokens         access tokens: ours, still good, whose
     revocations    which sessions and users have none any more
     validation     limits and required fields, read from the contracts
+    cards          telling the numbers of cards from other digits
+    masking        hiding them in what people write
     deadline       what is left of the call at hand
     client         channels to other services
     refusal        what a service will not do, and how it says so
@@ -21,6 +23,7 @@ A call
 Rows
     database       tables and sessions
     migrations     how a database gets its tables
+    sealing        what has to be read again, under a key that no database holds
     personal_data  whom the tables hold; export, erasure, restriction and retention follow
 
 Events
