@@ -25,6 +25,7 @@ from services.identity.models import ContactDoubt, State, User
 from services.identity.refusals import UserNotFound
 
 BATCH = 100
+NAME = "doubt_old_contacts"
 
 
 async def confirm(session: AsyncSession, id: UUID, *, etag: str, now: datetime) -> User:
@@ -52,7 +53,7 @@ async def hear(session: AsyncSession, person: UUID, to: str, *, refused: bool, n
 
 def doubting(age: timedelta) -> Job:
     """The job that has contact data of that age confirmed."""
-    return Job("doubt_old_contacts", timedelta(hours=1), partial(doubt_old_contacts, age))
+    return Job(NAME, timedelta(hours=1), partial(doubt_old_contacts, age))
 
 
 async def doubt_old_contacts(age: timedelta, sessions: Sessions, now: datetime) -> int:
