@@ -62,9 +62,9 @@ class Alone:
     @asynccontextmanager
     async def identity(self) -> AsyncIterator[Identity]:
         """The service, started where it does not run."""
-        if self.wire.is_cut or not self.process:
+        if self.wire.was_cut.is_set() or not self.process:
             assert self.nursery is not None
-            self.wire.is_cut = False
+            self.wire.was_cut.clear()
             self.process, self.port = await asyncio.to_thread(self.nursery.start)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}") as channel:
             clock = Hands(datetime.now(UTC))
@@ -302,8 +302,7 @@ async def test_no_kill_leaves_half_of_what_a_person_does(alone: Alone, act: type
             await person.prepare(identity)
             alone.wire.arm(number, when)
             await interrupted(person, identity)
-            was_cut = alone.wire.is_cut
-            alone.wire.disarm()
+            was_cut = await alone.wire.disarm()
         async with alone.identity() as identity:
             if was_cut:
                 await repeated(person, identity)

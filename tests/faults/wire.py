@@ -8,6 +8,7 @@ from enum import Enum
 SSL_REQUEST = 80_877_103  # PostgreSQL's protocol, 55.7
 ASKS = {b"Q", b"S"}  # a simple query; the end of an extended one (Sync)
 READY = b"Z"
+PATIENCE = 10.0  # seconds of a statement
 
 
 class When(Enum):
@@ -24,13 +25,20 @@ class Wire:
         self.host, self.port, self.cut = host, port, cut
         self.left = 0  # statements until the one that was named; 0: none is
         self.when = When.BEFORE
-        self.is_cut = False
+        self.is_named = False
+        self.was_cut = asyncio.Event()
 
     def arm(self, number: int, when: When) -> None:
-        self.left, self.when, self.is_cut = number, when, False
+        self.left, self.when, self.is_named = number, when, False
+        self.was_cut.clear()
 
-    def disarm(self) -> None:
+    async def disarm(self) -> bool:
+        """Whether the statement that was named came by, and so was the last: its answer may still be under way."""
         self.left = 0
+        if self.is_named:
+            async with asyncio.timeout(PATIENCE):
+                await self.was_cut.wait()
+        return self.is_named
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
@@ -97,7 +105,8 @@ class Line:
         if not self.wire.left:
             return False
         self.wire.left -= 1
-        return self.wire.left == 0
+        self.wire.is_named = self.wire.left == 0
+        return self.wire.is_named
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = await reader.readexactly(1)
@@ -115,8 +124,8 @@ class Line:
 
     def cut_when(self, when: When) -> None:
         if self.wire.when is when:
-            self.wire.is_cut = True
             self.wire.cut()
+            self.wire.was_cut.set()
             raise Cut
 
 

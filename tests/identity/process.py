@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -99,7 +99,9 @@ async def serve(told: Settings) -> None:
         log.configure("identity", "alone", stream=nowhere)
         spare_collections()
         _, sessions = connect(told.database_url.value, name="identity")
-        async with serving(service(told, sessions, system_clock), told) as served:
+        # Without what is due by the clock, which at a start is everything: only what people ask is measured, or cut.
+        alone = replace(service(told, sessions, system_clock), jobs=())
+        async with serving(alone, told) as served:
             print(os.getpid(), served.port, flush=True)
             await asyncio.Event().wait()
 
