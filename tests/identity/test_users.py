@@ -262,3 +262,12 @@ async def test_what_is_no_photo_is_refused(identity: Identity) -> None:
     with refused("PHOTO_UNREADABLE") as said:
         await identity.stub.SetUserPhoto(asked, metadata=identity.as_(ada))
     assert said[0].violations[0].field == "photo"
+
+
+async def test_who_is_to_be_deleted_is_found_as_such_and_not_among_the_active(identity: Identity) -> None:
+    ada, eve = await identity.create(ADA), await identity.create(EVE)
+    await identity.stub.DeleteUser(pb.DeleteUserRequest(name=ada.name), metadata=identity.as_(ada))
+    admin = identity.as_(f"users/{uuid4()}", "admin")
+    for state, found in ((pb.User.PENDING_DELETION, ada), (pb.User.ACTIVE, eve)):
+        told = await identity.stub.FindUsers(pb.FindUsersRequest(state=state), metadata=admin)
+        assert [one.name for one in told.users] == [found.name]
