@@ -44,6 +44,7 @@ Events
 
 Time and telling
     time           the clock
+    cancellation   what was told to end ends
     jobs           work that is due by the clock
     settlement     doing all that is due, until nothing is
     mail           mail leaves by the same door as facts

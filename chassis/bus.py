@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 from nats.errors import AuthorizationError
 from nats.js import JetStreamContext
 
+from chassis.cancellation import heed
 from chassis.settings import Secret
 
 log = structlog.get_logger()
@@ -169,10 +170,3 @@ async def connected(settings: HasNats) -> AsyncIterator[Bus]:
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
         await bus.close()
-
-
-def heed() -> None:
-    """End this task if it was told to: nats-py, and asyncio.wait_for beneath it, may have kept that to themselves."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

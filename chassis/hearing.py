@@ -17,7 +17,8 @@ from rapport.annotations.v1.errors_pb2 import EVENT_UNDECODABLE, ErrorReason
 from sqlalchemy import Row, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis.bus import Bus, heed
+from chassis.bus import Bus
+from chassis.cancellation import heed
 from chassis.consumer import Handler
 from chassis.database import Sessions
 from chassis.dead_letters import as_it_came, bury, dead_letter, next_replay, replayed

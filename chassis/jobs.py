@@ -21,7 +21,7 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.bus import heed
+from chassis.cancellation import heed
 from chassis.database import Sessions
 from chassis.telemetry import JOB_SECONDS, JOB_WORK, working
 from chassis.time import Clock

@@ -22,7 +22,8 @@ from nats.errors import Error as NatsError
 from rapport.annotations.v1.errors_pb2 import EVENT_UNDECODABLE, ErrorReason
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis.bus import Bus, heed
+from chassis.bus import Bus
+from chassis.cancellation import heed
 from chassis.consumer import Handler
 from chassis.database import Sessions, sqlstate
 from chassis.dead_letters import bury

@@ -20,7 +20,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from chassis.bus import Bus, heed
+from chassis.bus import Bus
+from chassis.cancellation import heed
 from chassis.envelope import Envelope, from_stream
 from chassis.streams import Durable
 from chassis.subjects import stream_of

@@ -21,7 +21,8 @@ from nats.errors import Error as NatsError
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis.bus import Bus, Publications, heed
+from chassis.bus import Bus, Publications
+from chassis.cancellation import heed
 from chassis.database import Sessions, fetch
 from chassis.envelope import headers
 from chassis.leases import Lease

@@ -20,11 +20,11 @@ from chassis.database import Sessions
 from chassis.etags import check_etag
 from chassis.jobs import job
 from chassis.time import timestamp
-from services.identity import impersonations, mails, registrations, sessions, users
+from services.identity import mails, registrations, sessions, users
 from services.identity.businesses import endings
 from services.identity.facts import state
+from services.identity.impersonations import Reason
 from services.identity.models import State, User
-from services.identity.oauth import authorizations
 from services.identity.refusals import UserNotFound
 from services.identity.social import claims
 
@@ -43,7 +43,7 @@ async def schedule(
         return user
     check_etag(etag, user.version, user.id)
     user.purge_time = now + cooling_off
-    await sign_out(session, user, now)
+    await users.sign_out(session, user, why=Reason.USER_DELETING, now=now)
     purge_time = timestamp(user.purge_time)
     await state(session, UserDeletionScheduled(user=user.name, purge_time=purge_time, event_time=timestamp(now)))
     await mails.deletion_scheduled(
@@ -79,19 +79,10 @@ async def request(session: AsyncSession, id: UUID, *, etag: str, now: datetime) 
 async def erase(session: AsyncSession, user: User, now: datetime) -> None:
     # Minted here, so that the answer names the receipt before privacy has heard of it. It cannot be guessed.
     user.state, user.erasure_id, user.purge_time = State.DELETING, uuid4(), None
-    await sign_out(session, user, now)
+    await users.sign_out(session, user, why=Reason.USER_DELETING, now=now)
     erasure = f"erasures/{user.erasure_id}"
     await state(session, UserDeletionRequested(user=user.name, erasure=erasure, event_time=timestamp(now)))
     await mails.deletion_begun(session, to=user.email, person=user.id, erasure=erasure)
-
-
-async def sign_out(session: AsyncSession, user: User, now: datetime) -> None:
-    """Everywhere, and out of every program."""
-    user.version, user.update_time = user.version + 1, now
-    await sessions.revoke_all(session, user.id, now=now)
-    await authorizations.end_those_of_user(session, user.id, now=now)
-    await impersonations.end_those_of_user(session, user.id, now=now)
-    await session.flush()
 
 
 @job(every=timedelta(minutes=1))

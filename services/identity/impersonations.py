@@ -104,10 +104,10 @@ async def end_with_sessions(session: AsyncSession, ids: Iterable[UUID], now: dat
     await revoke(session, found, Reason.STAFF_SIGNED_OUT, now)
 
 
-async def end_those_of_user(session: AsyncSession, user: UUID, *, now: datetime) -> None:
+async def end_those_of_user(session: AsyncSession, user: UUID, *, why: "Reason.ValueType", now: datetime) -> None:
     query = select(Impersonation).where(Impersonation.user_id == user, Impersonation.expire_time > now)
     found = await session.scalars(query.order_by(Impersonation.id).with_for_update())
-    await revoke(session, found, Reason.USER_DELETING, now)
+    await revoke(session, found, why, now)
 
 
 async def revoke(

@@ -16,6 +16,7 @@ from chassis.etags import check_etag
 from chassis.time import timestamp
 from services.identity import addresses, impersonations, sessions
 from services.identity.facts import state, state_all
+from services.identity.impersonations import Reason as Ending
 from services.identity.models import (
     BillingAddress,
     Business,
@@ -190,12 +191,18 @@ async def give_roles(session: AsyncSession, user: User, roles: Iterable[str], *,
 
 async def disable(session: AsyncSession, user: User, *, now: datetime) -> None:
     """Switch off a user, who is held and active: they are signed out everywhere, and nothing signs them in."""
-    user.state, user.version, user.update_time = State.DISABLED, user.version + 1, now
+    user.state = State.DISABLED
+    await sign_out(session, user, why=Ending.USER_DISABLED, now=now)
+    await state(session, UserDisabled(user=user.name, event_time=timestamp(now)))
+
+
+async def sign_out(session: AsyncSession, user: User, *, why: "Ending.ValueType", now: datetime) -> None:
+    """Sign a user, who is held and was changed, out of everything: programs too, and whoever looks at their account."""
+    user.version, user.update_time = user.version + 1, now
     await session.flush()
     await sessions.revoke_all(session, user.id, now=now)
     await authorizations.end_those_of_user(session, user.id, now=now)
-    await impersonations.end_those_of_user(session, user.id, now=now)
-    await state(session, UserDisabled(user=user.name, event_time=timestamp(now)))
+    await impersonations.end_those_of_user(session, user.id, why=why, now=now)
 
 
 async def enable(session: AsyncSession, user: User, *, now: datetime) -> None:

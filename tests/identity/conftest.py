@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -64,9 +64,14 @@ async def identity(settings: Settings, sessions: Sessions, clock: Hands) -> Asyn
 
 
 @asynccontextmanager
-async def served(settings: Settings, sessions: Sessions, clock: Hands) -> AsyncIterator[Identity]:
-    """The service as these settings make it."""
-    async with world.running(service(settings, sessions, clock), settings) as channel:
+async def served(
+    settings: Settings, sessions: Sessions, clock: Hands, *, jobs: Container[str] = ()
+) -> AsyncIterator[Identity]:
+    """The service as these settings make it, with only these of its jobs: what is due when a test moves the clock is
+    done by the test, when it wants to."""
+    made = service(settings, sessions, clock)
+    made = replace(made, jobs=[one for one in made.jobs if one.name in jobs])
+    async with world.running(made, settings) as channel:
         key = read(settings.signing_key.value)[0]
         yield Identity(IdentityServiceStub(channel), sessions, clock, key, channel)
 

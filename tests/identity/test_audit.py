@@ -1,7 +1,6 @@
 """What happened to an account is written down, and cannot be changed unseen."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,14 +9,11 @@ from rapport.identity.v1 import identity_pb2
 from rapport.identity.v1.audit_pb2_grpc import AuditServiceStub
 from sqlalchemy import select, text
 
-from chassis.database import Sessions
 from services.identity.audit import KEPT, chain_audit_entries, forget_audit_entries
 from services.identity.models import AuditEntry
-from services.identity.settings import Settings
-from tests.identity.conftest import served
 from tests.identity.oauth import Provider
 from tests.identity.people import ADA, EVE, OPERATOR, Identity
-from tests.world import Hands, refused
+from tests.world import refused
 
 OWNER, STAFF, PROGRAM = pb.AuditEntry.OWNER, pb.AuditEntry.STAFF, pb.AuditEntry.PROGRAM
 
@@ -131,13 +127,7 @@ async def test_what_is_done_to_an_entry_is_found(identity: Identity, statement: 
     assert (told.whole, told.first_broken) == (False, broken)
 
 
-async def test_the_oldest_go_and_the_rest_stays_whole(settings: Settings, sessions: Sessions, clock: Hands) -> None:
-    lasting = replace(settings, contact_check_days=10 * KEPT.days)  # else it happens to an account that it grows old
-    async with served(lasting, sessions, clock) as identity:
-        await grow_old(identity)
-
-
-async def grow_old(identity: Identity) -> None:
+async def test_the_oldest_go_and_the_rest_stays_whole(identity: Identity) -> None:
     await identity.create(ADA)
     await verify(identity)
     identity.clock.advance(KEPT)

@@ -12,20 +12,29 @@ from rapport.identity.v1 import identity_pb2
 from rapport.identity.v1 import oauth_pb2 as pb
 from sqlalchemy import func, select
 
+from chassis.database import Sessions
 from services.identity import outside
 from services.identity.models import SignOutNotice
 from services.identity.oauth import backchannel
 from services.identity.oauth.backchannel import EVENT, RETRIES
 from services.identity.settings import Settings
 from services.identity.tokens import Signer
+from tests.identity.conftest import served
 from tests.identity.listener import Listener, listening
 from tests.identity.oauth import Provider
-from tests.identity.people import ADA, OPERATOR, PASSWORD
+from tests.identity.people import ADA, OPERATOR, PASSWORD, Identity
 from tests.journeys.people import eventually
 from tests.tokens import ISSUER
-from tests.world import refused
+from tests.world import Hands, refused
 
 SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+async def identity(settings: Settings, sessions: Sessions, clock: Hands) -> AsyncIterator[Identity]:
+    """The service, with the job that tells."""
+    async with served(settings, sessions, clock, jobs={backchannel.NAME}) as identity:
+        yield identity
 
 
 @pytest.fixture

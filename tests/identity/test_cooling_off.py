@@ -20,9 +20,11 @@ from rapport.identity.v1.events_pb2 import (
 from sqlalchemy import select, text
 
 from chassis.database import Sessions
+from chassis.names import parse
 from chassis.refusal import refused as read_refusal
 from chassis.settings import SettingsError
 from chassis.time import moment
+from services.identity import deletions
 from services.identity.deletions import purge_users
 from services.identity.models import User
 from services.identity.settings import Settings
@@ -200,6 +202,17 @@ async def test_the_owner_reads_of_it_in_the_audit_log(identity: Identity) -> Non
     facts = [(one.fact, dict(one.details)) for one in told.audit_entries]
     assert ("UserUndeleted", {}) in facts
     assert ("UserDeletionScheduled", {"purge_time": "2026-07-13T12:00:00+00:00"}) in facts
+
+
+async def test_who_asked_anew_while_the_work_was_under_way_has_a_whole_week(identity: Identity) -> None:
+    ada = await identity.create(ADA)
+    await delete(identity, ada)
+    await undelete(identity, ada)
+    identity.clock.advance(WEEK)
+    await delete(identity, ada)
+    who = parse("users/{user}", ada.name)
+    assert not await deletions.purge(identity.sessions, who, identity.clock())  # as it was due when it was looked for
+    assert (await identity.get(ada.name)).state == pb.User.PENDING_DELETION
 
 
 @pytest.mark.parametrize("first", ["undelete", "purge"])

@@ -77,7 +77,9 @@ async def ada(identity: Identity) -> Purse:
 
 
 async def test_what_a_checkout_brings_is_listed_and_the_shop_charges_by_its_token(ada: Purse) -> None:
-    card, paypal = await ada.add(), await ada.add("B-9MN64552", **PAYPAL)
+    card = await ada.add()
+    ada.identity.clock.advance(timedelta(seconds=1))
+    paypal = await ada.add("B-9MN64552", **PAYPAL)
     assert [(one.brand, one.last_four, one.state) for one in (card, paypal)] == [
         (pb.PaymentMethod.VISA, "4242", pb.PaymentMethod.ACTIVE),
         (pb.PaymentMethod.BRAND_UNSPECIFIED, "", pb.PaymentMethod.ACTIVE),

@@ -25,6 +25,7 @@ from rapport.identity.v1.provisioning_pb2_grpc import ProvisioningServiceStub
 from chassis.client import Metadata
 from deploy.local.social_provider import Account
 from services.identity import provisioning
+from services.identity.deletions import purge_users
 from services.identity.recoveries import forget_recoveries
 from services.identity.registrations import MAILS_AN_HOUR
 from tests import tokens
@@ -33,6 +34,8 @@ from tests.identity.factors import Owner
 from tests.identity.oauth import SCOPES, Provider
 from tests.identity.people import ADA, OPERATOR, PASSWORD, Identity
 from tests.identity.social import NORA, Social
+from tests.identity.test_impersonation import reasons as endings
+from tests.identity.test_impersonation import staff
 from tests.identity.test_passkeys import add as add_passkey
 from tests.identity.test_passkeys import sign_in as sign_in_by_passkey
 from tests.world import refused
@@ -332,6 +335,31 @@ async def test_programs_that_the_person_let_in_are_out(provider: Provider) -> No
     assert [one.user for one in await provider.identity.stated(AuthorizationRevoked)] == [user_of(made)]
     status, told = await provider.refresh(tokens_of_grace["refresh_token"])
     assert (status, told["error"]) == (400, "invalid_grant")
+
+
+async def test_nobody_looks_at_the_account_of_who_is_switched_off(hr: Program) -> None:
+    made = await hr.provision()
+    alma = await staff(hr.identity, ADA)
+    user = identity_pb2.User(name=user_of(made))
+    await alma.look(user)
+    await hr.update(made.name, active=False)
+    assert await endings(hr.identity) == ["USER_DISABLED"]
+    with refused("USER_DISABLED"):
+        await alma.look(user)
+
+
+async def test_who_is_leaving_and_is_switched_off_is_erased_when_it_is_time(hr: Program) -> None:
+    made = await hr.with_password()
+    user = user_of(made)
+    leaving = identity_pb2.DeleteUserRequest(name=user)
+    await hr.identity.stub.DeleteUser(leaving, metadata=hr.identity.as_(user))
+    await hr.update(made.name, active=False)
+    with refused("USER_DISABLED"):
+        back = identity_pb2.UndeleteUserRequest(name=user)
+        await hr.identity.stub.UndeleteUser(back, metadata=hr.identity.as_(user))
+    hr.identity.clock.advance(timedelta(days=7))
+    assert await purge_users.work(hr.identity.sessions, hr.identity.clock()) == 1
+    assert [one.user for one in await hr.identity.stated(UserDeletionRequested)] == [user]
 
 
 async def test_who_is_taken_away_loses_every_role_and_is_erased(hr: Program) -> None:

@@ -1016,7 +1016,9 @@ class ImpersonationEnded(_message.Message):
         STAFF_SIGNED_OUT: ImpersonationEnded._Reason.ValueType  # 2
         """Who had begun it is signed out, or lost a role."""
         USER_DELETING: ImpersonationEnded._Reason.ValueType  # 3
-        """The user is being erased."""
+        """The user is to be erased."""
+        USER_DISABLED: ImpersonationEnded._Reason.ValueType  # 4
+        """The user was switched off."""
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
     REASON_UNSPECIFIED: ImpersonationEnded.Reason.ValueType  # 0
@@ -1025,7 +1027,9 @@ class ImpersonationEnded(_message.Message):
     STAFF_SIGNED_OUT: ImpersonationEnded.Reason.ValueType  # 2
     """Who had begun it is signed out, or lost a role."""
     USER_DELETING: ImpersonationEnded.Reason.ValueType  # 3
-    """The user is being erased."""
+    """The user is to be erased."""
+    USER_DISABLED: ImpersonationEnded.Reason.ValueType  # 4
+    """The user was switched off."""
 
     USER_FIELD_NUMBER: _builtins.int
     IMPERSONATION_FIELD_NUMBER: _builtins.int
