@@ -255,7 +255,7 @@ def policy(method: MethodDescriptor) -> Policy:
     said = method.GetOptions().Extensions[access_option]
     for wrong in mistakes(method, said):
         raise NoPolicy(wrong)
-    http: HttpRule = method.GetOptions().Extensions[http_option]  # type: ignore[index]
+    http: HttpRule = method.GetOptions().Extensions[http_option]  # type: ignore[index]  # stubs of another protobuf
     return Policy(
         public=said.public,
         signed_in=said.signed_in,

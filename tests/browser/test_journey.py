@@ -20,7 +20,7 @@ EMAIL, SECRET = "eve@example.org", "four unusual words here"
 
 
 async def test_everything_is_done_by_keyboard_from_registering_to_being_erased(chromium: Chromium, plan: Plan) -> None:
-    async with window(chromium, plan.urls["store"]) as at:
+    async with window(chromium, plan.urls["store"], still=True) as at:  # or what has the focus is on its way yet
         await register(at, plan)
         await subscribe(at, plan)
         ticket = await submit_ticket(at, plan)
