@@ -1,7 +1,7 @@
 """The gRPC server of a service."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Container, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -32,7 +32,18 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 MOST_CALLS = 1_000  # under way at once
 GRACE = 20.0  # seconds for the calls under way when it stops
 
-Servicers = Sequence[tuple[Callable[[Any, grpc.aio.Server], None], Any]]
+Servicers = Sequence[tuple[Callable[[Any, Any], None], Any]]
+
+
+class ByName:
+    """The server, as generated code sees it: methods are found by their names. For those that it knows beforehand,
+    grpc.aio keeps a task each and at every call waits for all of them, which costs with their number."""
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, service: str, methods: Mapping[str, Any]) -> None:
+        """Nothing: they are among the generic handlers too."""
 
 
 @asynccontextmanager
@@ -67,7 +78,7 @@ async def listening(
         road = Road(f"{name}.rapport.example", gate, checks(*contracts), hidden)
         server = grpc.aio.server(interceptors=[road], options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
         for add, servicer in servicers:
-            add(servicer, server)
+            add(servicer, ByName(server))
         state = health.HealthServicer()
         add_HealthServicer_to_server(state, server)
         services = [one.full_name for file in contracts for one in file.services_by_name.values()]

@@ -62,6 +62,8 @@ class Browser:
         if made.HasField("second_factor"):
             response = waiting(made.second_factor)
         else:
+            if made.HasField("access"):
+                self.sessions.keep(made.secret, made.access)
             response = await self.signed_in(request, made.secret)
         response.headers += remembered(made.browser_secret)
         return response

@@ -132,7 +132,7 @@ class Sessions:
             return known
         self.known.pop(key, None)
         if (asking := self.asking.get(key)) is None:  # a page asks for many things at once: one of them swaps
-            asking = self.asking[key] = asyncio.create_task(self.swap(secret, key))
+            asking = self.asking[key] = asyncio.create_task(self.swap(secret))
             asking.add_done_callback(lambda _: self.asking.pop(key))
         return await asyncio.shield(asking)
 
@@ -140,10 +140,14 @@ class Sessions:
         is_revoked = known.session in self.revoked or known.user in self.revoked
         return not is_revoked and known.expire_time - MARGIN > self.clock()
 
-    async def swap(self, secret: str, key: bytes) -> Person:
+    async def swap(self, secret: str) -> Person:
         issued = await self.identity.IssueAccessToken(pb.IssueAccessTokenRequest(secret=secret))
+        return self.keep(secret, issued)
+
+    def keep(self, secret: str, issued: pb.IssueAccessTokenResponse) -> Person:
+        """Remember whose secret it is, by the token that identity gave for it."""
         person = Person(issued.access_token, issued.session, tuple(issued.roles), moment(issued.expire_time))
-        self.known[key] = person
+        self.known[key_of(secret)] = person
         if len(self.known) > MOST:
             self.known.popitem(last=False)
         return person

@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import DateTime, Interval, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.database import Sessions
+from chassis.database import Prepared, Sessions
 from chassis.jobs import job
 from chassis.refusal import QuotaExceeded
 from services.identity import base64url
@@ -27,6 +27,7 @@ from services.identity.models import Attempts
 BATCH = 1_000
 NONCE, PROOF = 16, 32  # bytes
 REMEMBERED = timedelta(days=30)
+ENDLESS = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,31 @@ class Limit:
 ACCOUNT = Limit("account", 10, timedelta(minutes=1), 100)  # NIST SP 800-63B-4, 3.2.2: a hundred in a row
 BROWSER = Limit("browser", 10, timedelta(minutes=1), 100)
 NETWORK = Limit("network", 200, timedelta(seconds=5))
+
+
+NOW, EACH = bindparam("now", type_=DateTime(timezone=True)), bindparam("each", type_=Interval)
+MADE = insert(Attempts).values(
+    mac=bindparam("mac"), failures=1, free_time=NOW + EACH, expire_time=bindparam("expire_time")
+)
+# Without waiting for the disk: a power cut takes a second of guesses at most, and all who sign in from one network wait
+# for each other here.
+COUNT = Prepared(
+    MADE.on_conflict_do_update(
+        index_elements=[Attempts.mac],
+        set_={
+            "failures": Attempts.failures + 1,
+            "free_time": func.greatest(Attempts.free_time, NOW) + EACH,
+            "expire_time": MADE.excluded.expire_time,
+        },
+        where=(Attempts.free_time <= bindparam("latest")) & (Attempts.failures < bindparam("most")),
+    ).returning(Attempts.failures, func.set_config("synchronous_commit", "off", True))
+)
+FORGIVE = Prepared(delete(Attempts).where(Attempts.mac == bindparam("mac")))
+TAKE_BACK = Prepared(
+    update(Attempts)
+    .where(Attempts.mac == bindparam("mac"))
+    .values(failures=Attempts.failures - 1, free_time=Attempts.free_time - EACH)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +134,16 @@ async def count(session: AsyncSession, guess: Sequence[Counted], *, now: datetim
 
 async def is_within(session: AsyncSession, one: Counted, now: datetime) -> bool:
     limit = one.limit
-    after = func.greatest(Attempts.free_time, now) + limit.each
-    made = insert(Attempts).values(mac=one.mac, failures=1, free_time=now + limit.each, expire_time=now + REMEMBERED)
-    within = Attempts.free_time <= now + limit.each * (limit.at_once - 1)
-    if limit.in_a_row is not None:
-        within &= Attempts.failures < limit.in_a_row
-    counted = made.on_conflict_do_update(
-        index_elements=[Attempts.mac],
-        set_={"failures": Attempts.failures + 1, "free_time": after, "expire_time": now + REMEMBERED},
-        where=within,
+    counted = await COUNT.row(
+        session,
+        mac=one.mac,
+        now=now,
+        each=limit.each,
+        latest=now + limit.each * (limit.at_once - 1),
+        most=limit.in_a_row or ENDLESS,
+        expire_time=now + REMEMBERED,
     )
-    return await session.scalar(counted.returning(Attempts.failures)) is not None
+    return counted is not None
 
 
 async def refused(session: AsyncSession, one: Counted, now: datetime) -> QuotaExceeded:
@@ -137,10 +162,9 @@ async def forgive(session: AsyncSession, guess: Sequence[Counted]) -> None:
     """It was right: what is counted in a row begins anew, and elsewhere this one did not count."""
     for one in guess:
         if one.limit.in_a_row is not None:
-            await session.execute(delete(Attempts).where(Attempts.mac == one.mac))
+            await FORGIVE.rows(session, mac=one.mac)
         else:
-            less = {"failures": Attempts.failures - 1, "free_time": Attempts.free_time - one.limit.each}
-            await session.execute(update(Attempts).where(Attempts.mac == one.mac).values(less))
+            await TAKE_BACK.rows(session, mac=one.mac, each=one.limit.each)
 
 
 @job(every=timedelta(hours=1))

@@ -16,12 +16,12 @@ import orjson
 import structlog
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy import delete, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Uuid, any_, bindparam, delete, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.access import STORE, present
-from chassis.database import Sessions
+from chassis.database import Prepared, Sessions
 from chassis.jobs import job
 from chassis.outbox import uuid7
 from chassis.subjects import grammar
@@ -31,6 +31,13 @@ from services.identity.models import Actor, AuditAccount, AuditEntry
 BATCH = 1_000
 KEPT = timedelta(days=365)  # as the schedule of retention has it for what is kept for security
 BEGINNING = bytes(32)
+NUMBERED = Prepared(
+    select(AuditAccount.user_id, AuditAccount.id).where(
+        AuditAccount.user_id == any_(bindparam("people", type_=ARRAY(Uuid)))
+    )
+)
+WRITTEN = ("id", "account_id", "fact", "details", "actor", "staff_id", "program", "create_time")
+ADD = Prepared(insert(AuditEntry).values({name: bindparam(name) for name in WRITTEN}))
 log = structlog.get_logger()
 
 
@@ -46,8 +53,9 @@ async def note_all(session: AsyncSession, facts: Sequence[Message]) -> None:
     accounts = await accounts_of(
         session, {user_of(name) for _, owner, _, staff, _ in told for name in (owner, staff) if name}
     )
-    session.add_all(
-        AuditEntry(
+    for fact, owner, actor, staff, program in told:
+        await ADD.rows(
+            session,
             id=uuid7(),
             account_id=accounts[user_of(owner)],
             fact=fact.DESCRIPTOR.name,
@@ -57,9 +65,6 @@ async def note_all(session: AsyncSession, facts: Sequence[Message]) -> None:
             program=program,
             create_time=moment(getattr(fact, "event_time")),  # noqa: B009 - of an unknown type
         )
-        for fact, owner, actor, staff, program in told
-    )
-    await session.flush()
 
 
 def user_of(name: str) -> UUID:
@@ -68,12 +73,11 @@ def user_of(name: str) -> UUID:
 
 async def accounts_of(session: AsyncSession, people: Collection[UUID]) -> dict[UUID, UUID]:
     """The number of each account, made where it has none yet."""
-    numbered = select(AuditAccount.user_id, AuditAccount.id).where(AuditAccount.user_id.in_(people))
-    known = dict((await session.execute(numbered)).all())
+    known = dict(await NUMBERED.rows(session, people=list(people)))
     if new := sorted(set(people) - known.keys()):
         made = insert(AuditAccount).values([{"user_id": user} for user in new]).on_conflict_do_nothing()
         await session.execute(made)
-        known = dict((await session.execute(numbered)).all())
+        known = dict(await NUMBERED.rows(session, people=list(people)))
     return known
 
 

@@ -34,7 +34,7 @@ class Proof:
 
 async def ways_of(session: AsyncSession, user: UUID) -> Sequence[str]:
     """What this user can prove: nothing, where they have no factor."""
-    if await totp.of(session, user) is None:
+    if not await totp.is_had(session, user):
         return []
     return [CODE, RECOVERY_CODE] if await recovery_codes.left(session, user) else [CODE]
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from rapport.identity.v1.events_pb2 import SessionCreated, SessionRevoked
-from sqlalchemy import ColumnElement, and_, delete, select, tuple_, update
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.database import Sessions
+from chassis.database import Prepared, Sessions
 from chassis.jobs import job
 from chassis.time import timestamp
 from services.identity import addresses, impersonations, opaque
@@ -26,16 +26,33 @@ PASSWORD = ("pwd",)  # what a sign-in by password says of itself (RFC 8176)
 EXTERNAL = ("ext",)  # and what one by a provider's word does, for which that has no word
 
 
+def is_live(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+    return and_(Session.revoke_time.is_(None), Session.expire_time > now)
+
+
+PROVING = select(Credential).join(User, User.id == Credential.user_id)
+CREDENTIAL = Prepared(PROVING.where(User.email == bindparam("email"), User.state == State.ACTIVE))
+PROVEN = select(User.state, Credential.password_hash).join(Credential, Credential.user_id == User.id)
+HOLD = Prepared(PROVEN.where(User.id == bindparam("user")).with_for_update(key_share=True, of=[User, Credential]))
+NEWEST = select(Session.id).where(Session.user_id == bindparam("user"), is_live(bindparam("now")))
+NEWEST = NEWEST.order_by(Session.create_time.desc(), Session.id.desc())
+TOO_MANY = Prepared(NEWEST.offset(MOST - 1).limit(1))
+ADD = Prepared(insert(Session))
+
+
 async def hold_proven(session: AsyncSession, proven: Credential, *, password_hash: str) -> None:
     """Have who has proven `proven` be as they were when they did, until this transaction ends; or refuse.
 
     `password_hash` is the hash to keep from now on.
     """
     # Held, so that nobody signs in past an erasure, a changed password or the bound of sessions.
-    found = await session.scalar(select(User.state).where(User.id == proven.user_id).with_for_update(key_share=True))
-    if found is not State.ACTIVE:
+    found = await HOLD.row(session, user=proven.user_id)
+    if found is None or (found[0], found[1]) != (State.ACTIVE, proven.password_hash):
         raise sign_in_failed()
-    (await hold_password(session, proven.user_id, proven.password_hash)).password_hash = password_hash
+    if password_hash != proven.password_hash:
+        await session.execute(
+            update(Credential).where(Credential.user_id == proven.user_id).values(password_hash=password_hash)
+        )
 
 
 async def hold_password(session: AsyncSession, user_id: UUID, proven: str | None) -> Credential:
@@ -56,6 +73,7 @@ async def begin(
     await make_room(session, user_id, now)
     secret, secret_hash = opaque.make()
     begun = Session(
+        id=uuid4(),
         user_id=user_id,
         secret_hash=secret_hash,
         device=device,
@@ -66,8 +84,7 @@ async def begin(
         last_use_time=now,
         expire_time=now + IDLE,
     )
-    session.add(begun)
-    await session.flush()
+    await ADD.rows(session, **{name: getattr(begun, name) for name in ADD.names})
     user = f"users/{begun.user_id}"
     await state(session, SessionCreated(user=user, session=begun.name, event_time=timestamp(now)))
     return begun, secret
@@ -108,8 +125,7 @@ async def credential_of(session: AsyncSession, email: str) -> Credential | None:
         address = addresses.exact(email)
     except EmailMalformed:
         return None
-    query = select(Credential).join(User, User.id == Credential.user_id)
-    return await session.scalar(query.where(User.email == address, User.state == State.ACTIVE))
+    return await CREDENTIAL.find(session, Credential, email=address)
 
 
 async def somebody(session: AsyncSession, mark: bytes) -> str | None:
@@ -123,18 +139,15 @@ async def somebody(session: AsyncSession, mark: bytes) -> str | None:
     return await session.scalar(query.where(Credential.user_id >= place)) or await session.scalar(query)
 
 
-async def use(session: AsyncSession, secret: str, *, now: datetime) -> tuple[Session, list[str]]:
-    """The live session of a secret and its owner's roles, kept alive by this; or refuse, because it has ended."""
-    query = select(Session, User.roles).join(User, User.id == Session.user_id).where(User.state == State.ACTIVE)
-    found = (
-        await session.execute(query.where(Session.secret_hash == opaque.hash_of(secret), is_live(now)))
-    ).one_or_none()
-    if found is None:
+async def use(session: AsyncSession, secret: str, *, now: datetime) -> Session:
+    """The live session of a secret, kept alive by this; or refuse, because it has ended."""
+    query = select(Session).join(User, User.id == Session.user_id).where(User.state == State.ACTIVE)
+    used = await session.scalar(query.where(Session.secret_hash == opaque.hash_of(secret), is_live(now)))
+    if used is None:
         raise session_ended()
-    used, roles = found
     if now - used.last_use_time >= TOUCHED_EVERY:
         used.last_use_time, used.expire_time = now, min(now + IDLE, used.create_time + LIFE)
-    return used, roles
+    return used
 
 
 async def of(
@@ -165,14 +178,17 @@ async def revoke_all(session: AsyncSession, user: UUID, *, now: datetime, but: s
 
 
 async def make_room(session: AsyncSession, user: UUID, now: datetime) -> None:
-    kept = select(Session).where(Session.user_id == user, is_live(now))
-    oldest = kept.order_by(Session.create_time.desc(), Session.id.desc()).offset(MOST - 1)
-    await revoke(session, await session.scalars(oldest.with_for_update()), now)
+    if await TOO_MANY.row(session, user=user, now=now) is not None:
+        kept = select(Session).where(Session.user_id == user, is_live(now))
+        oldest = kept.order_by(Session.create_time.desc(), Session.id.desc()).offset(MOST - 1)
+        await revoke(session, await session.scalars(oldest.with_for_update()), now)
 
 
 async def revoke(session: AsyncSession, ending: Iterable[Session], now: datetime) -> None:
     """End sessions, and what clients may do because of them; those who wish to hear of it are told."""
     ending = list(ending)
+    if not ending:
+        return
     await authorizations.end_with_sessions(session, [one.id for one in ending], now)
     await impersonations.end_with_sessions(session, [one.id for one in ending], now)
     await backchannel.note(session, [one.id for one in ending], now)
@@ -180,10 +196,6 @@ async def revoke(session: AsyncSession, ending: Iterable[Session], now: datetime
         one.revoke_time = now
         fact = SessionRevoked(user=f"users/{one.user_id}", session=one.name, event_time=timestamp(now))
         await state(session, fact)
-
-
-def is_live(now: datetime) -> ColumnElement[bool]:
-    return and_(Session.revoke_time.is_(None), Session.expire_time > now)
 
 
 @job(every=timedelta(hours=1))

@@ -130,7 +130,7 @@ async def ask_again(
 ) -> tuple[Session, str | None]:
     """The session that is to be proven, by a factor or not, with its guess counted; and the hash of its owner's
     password, where they have one."""
-    used, _ = await sessions.use(session, secret, now=now)
+    used = await sessions.use(session, secret, now=now)
     if not has_factor and await factors.ways_of(session, used.user_id):
         raise FactorNeeded("Prove the second factor of this account.")
     await guesses.count(session, used.user_id, used.id, now=now)

@@ -11,8 +11,8 @@ ended, remove that.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
-from uuid import uuid4
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID, uuid4
 
 from joserfc import jwt
 from joserfc.errors import InvalidKeyTypeError, JoseError
@@ -21,7 +21,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from chassis.access import STORE
 from chassis.settings import SettingsError
 from chassis.tokens import ALGORITHM, AUDIENCE, LIFE, TYPE
-from services.identity.models import Algorithm, Authorization, BusinessMember, Client, Impersonation, Session
+from services.identity.models import Algorithm, Authorization, Client, Impersonation, MemberRole, Session
 
 IMPERSONATION = "impersonation"  # the client_id of tokens by which the store's people look at accounts
 LOOKED_AT = "profile orders tickets points"  # what such tokens reach, and chassis.access lets them read
@@ -35,6 +35,19 @@ OTHERS_NEEDED = (
 NEEDED = "RAPPORT_SIGNING_KEY_FILE has to hold Ed25519 keys in PEM, the first of them private."
 
 
+class Membership(NamedTuple):
+    business: UUID
+    id: UUID
+    role: MemberRole
+
+
+class Standing(NamedTuple):
+    """What tokens say that a user is: at the store, and at businesses."""
+
+    roles: Sequence[str]
+    memberships: Sequence[Membership]
+
+
 class Signer:
     """Writes tokens, and says by which keys they are checked."""
 
@@ -43,15 +56,13 @@ class Signer:
         self.rsa_keys, self.ec_keys = read_others(id_token_pem)
         self.key = self.keys[0]
 
-    def issue(
-        self, session: Session, roles: Sequence[str], memberships: Sequence[BusinessMember] = (), *, now: datetime
-    ) -> tuple[str, datetime]:
+    def issue(self, session: Session, standing: Standing, *, now: datetime) -> tuple[str, datetime]:
         """A token for the store's own front end, and when it ends: never after its session."""
         end = min(now + LIFE, session.expire_time)
-        held = [[str(one.business_id), str(one.membership_id), one.role.lower()] for one in memberships]
+        held = [[str(one.business), str(one.id), one.role.lower()] for one in standing.memberships]
         token = self.access_token(
             str(session.user_id), STORE, now, end,
-            auth_time=int(session.auth_time.timestamp()), sid=str(session.id), roles=list(roles), scope="",
+            auth_time=int(session.auth_time.timestamp()), sid=str(session.id), roles=list(standing.roles), scope="",
             acr=session.acr, amr=session.amr, **({"memberships": held} if held else {}),
         )  # fmt: skip
         return token, datetime.fromtimestamp(int(end.timestamp()), now.tzinfo)

@@ -6,10 +6,10 @@ from uuid import UUID
 
 import pyotp
 import structlog
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.database import Sessions
+from chassis.database import Prepared, Sessions
 from chassis.jobs import job
 from chassis.sealing import Sealer
 from services.identity import users
@@ -20,6 +20,7 @@ STEP = 30  # seconds
 WINDOW = 1  # steps to either side, for clocks that are not together
 BEGUN_LASTS = timedelta(hours=1)
 BATCH = 1_000
+HAD = Prepared(select(Totp.id).where(Totp.user_id == bindparam("user"), Totp.confirm_time.is_not(None)))
 log = structlog.get_logger()
 
 
@@ -56,6 +57,11 @@ async def confirm(session: AsyncSession, user: UUID, id: UUID, code: str, *, sea
 async def of(session: AsyncSession, user: UUID) -> Totp | None:
     """The user's app, once it is one."""
     return await session.scalar(select(Totp).where(Totp.user_id == user, Totp.confirm_time.is_not(None)))
+
+
+async def is_had(session: AsyncSession, user: UUID) -> bool:
+    """Whether the user has an app."""
+    return await HAD.row(session, user=user) is not None
 
 
 async def accept(session: AsyncSession, app: Totp, code: str, *, sealer: Sealer, now: datetime) -> bool:

@@ -1,19 +1,26 @@
 import asyncio
+from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import pytest
 from asyncpg.exceptions import InterfaceError, InternalClientError
-from sqlalchemy import exc, text
+from sqlalchemy import Enum, bindparam, exc, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.database import (
     DEADLOCK,
     SERIALIZATION_FAILURE,
+    Prepared,
     Sessions,
+    Words,
     connect,
     fetch,
     in_transaction,
+    metadata,
     sqlstate,
     told_as_ever,
 )
@@ -193,6 +200,103 @@ async def test_a_line_that_the_driver_finds_out_of_step_is_one_that_was_cut(
         assert told.value.connection_invalidated
     assert await ask(sessions, "SELECT pg_backend_pid()") != first
     await engine.dispose()
+
+
+# Statements that are written out once ---------------------------------------------------------------------------------
+
+
+class Colour(StrEnum):
+    RED = "RED"
+    BLUE = "BLUE"
+
+
+class Toys(Words, DeclarativeBase):
+    metadata = metadata()
+
+
+class Toy(Toys):
+    __tablename__ = "toy"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    colour: Mapped[Colour] = mapped_column(Enum(Colour, native_enum=False, length=10))
+    words: Mapped[list[str]]
+    said: Mapped[dict[str, Any]]
+    made_time: Mapped[datetime]
+    gone_time: Mapped[datetime | None]
+
+
+BALL = {
+    "id": UUID("6f9619ff-8b86-4d01-b42d-00cf4fc964ff"),
+    "colour": Colour.RED,
+    "words": ["round", 'with "quotes", {and} so on'],
+    "said": {"weight": 2, "parts": [None, True]},
+    "made_time": datetime(2026, 11, 29, 12, tzinfo=UTC),
+    "gone_time": None,
+}
+ADD = Prepared(insert(Toy))
+OF_COLOUR = Prepared(select(Toy).where(Toy.colour == bindparam("colour")).order_by(Toy.id))
+RED = Prepared(select(Toy.id).where(Toy.colour == Colour.RED, Toy.made_time <= bindparam("now")))
+PAINT = Prepared(update(Toy).where(Toy.id == bindparam("which")).values(colour=Colour.BLUE).returning(Toy.colour))
+
+
+@pytest.fixture
+async def toys(sessions: Sessions) -> Sessions:
+    async with sessions.begin() as session:
+        await (await session.connection()).run_sync(Toys.metadata.create_all)
+    return sessions
+
+
+async def test_what_is_written_out_once_gives_what_it_was_given(toys: Sessions) -> None:
+    async with toys.begin() as session:
+        await ADD.rows(session, **BALL)
+    async with toys() as session:
+        ball = await OF_COLOUR.find(session, Toy, colour=Colour.RED)
+        assert ball is not None
+        assert {name: getattr(ball, name) for name in BALL} == BALL
+        assert type(ball.colour) is Colour
+        assert ball not in session
+        assert await OF_COLOUR.find(session, Toy, colour=Colour.BLUE) is None
+        assert await OF_COLOUR.row(session, colour=Colour.BLUE) is None
+
+
+async def test_it_may_hold_values_of_its_own(toys: Sessions) -> None:
+    async with toys.begin() as session:
+        await ADD.rows(session, **BALL)
+        assert await RED.rows(session, now=BALL["made_time"]) == [(BALL["id"],)]
+        assert await PAINT.rows(session, which=BALL["id"]) == [[Colour.BLUE]]
+        assert await RED.rows(session, now=BALL["made_time"]) == []
+
+
+async def test_it_sees_what_the_session_holds_back(toys: Sessions) -> None:
+    async with toys.begin() as session:
+        session.add(ball := Toy(**BALL))
+        assert await RED.row(session, now=BALL["made_time"])
+        ball.colour = Colour.BLUE
+        assert await RED.row(session, now=BALL["made_time"]) is None
+        ball.colour = Colour.RED
+        await session.flush()
+        await session.delete(ball)
+        assert await RED.row(session, now=BALL["made_time"]) is None
+
+
+async def test_it_is_undone_with_its_transaction(toys: Sessions) -> None:
+    async with toys() as session:
+        await ADD.rows(session, **BALL)
+        await session.rollback()
+    assert await ask(toys, "SELECT count(*) FROM toy") == 0
+
+
+@pytest.mark.parametrize("values", [{}, {"colour": Colour.RED, "size": 3}, {"color": Colour.RED}])
+async def test_it_takes_the_values_that_it_names_and_no_others(toys: Sessions, values: dict[str, Any]) -> None:
+    async with toys() as session:
+        with pytest.raises(TypeError, match="This takes colour"):
+            await OF_COLOUR.rows(session, **values)
+
+
+async def test_what_is_no_such_value_is_told_as_ever(toys: Sessions) -> None:
+    async with toys() as session:
+        with pytest.raises(DBAPIError):
+            await ADD.rows(session, **(BALL | {"made_time": "tomorrow"}))
 
 
 async def out_of_step(*_: object, **__: object) -> None:

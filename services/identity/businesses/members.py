@@ -5,16 +5,26 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from rapport.identity.v1.events_pb2 import MembershipBegan, MembershipEnded
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import bindparam, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.database import Prepared
 from chassis.time import timestamp
 from services.identity.facts import state
 from services.identity.models import BusinessMember, MemberRole, State, User
 from services.identity.refusals import BusinessFull, LastOwner, MemberNotFound
+from services.identity.tokens import Membership, Standing
 
 MOST = 50  # of one business
 MOST_EACH = 10  # businesses of one user: tokens speak of all of them
+HELD = (User.roles, BusinessMember.business_id, BusinessMember.membership_id, BusinessMember.role)
+STANDING = Prepared(
+    select(*HELD)
+    .outerjoin(BusinessMember, BusinessMember.user_id == User.id)
+    .where(User.id == bindparam("user"))
+    .order_by(BusinessMember.create_time)
+    .limit(MOST_EACH)
+)
 
 
 async def of(session: AsyncSession, business: UUID) -> Sequence[BusinessMember]:
@@ -34,10 +44,9 @@ async def shown(
     return [(row[0], row[1]) for row in found]
 
 
-async def memberships(session: AsyncSession, user: UUID) -> Sequence[BusinessMember]:
-    """What a user is a member of: what tokens speak of."""
-    query = select(BusinessMember).where(BusinessMember.user_id == user).order_by(BusinessMember.create_time)
-    return (await session.scalars(query.limit(MOST_EACH))).all()
+async def standing(session: AsyncSession, user: UUID) -> Standing:
+    rows = await STANDING.rows(session, user=user)
+    return Standing(rows[0][0], [Membership(*row[1:]) for row in rows if row[1] is not None])
 
 
 async def owners(session: AsyncSession, business: UUID) -> Sequence[User]:

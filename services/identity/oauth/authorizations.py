@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from rapport.identity.v1.events_pb2 import AuthorizationCreated, AuthorizationRevoked
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import Uuid, bindparam, delete, exists, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.database import Sessions
+from chassis.database import Prepared, Sessions
 from chassis.jobs import job
 from chassis.time import timestamp
 from services.identity import base64url
@@ -36,6 +36,17 @@ OTHER_KEY = ProtocolError(
     "invalid_grant", "That is bound to another key: sign the proof with the one it was asked for."
 )
 Reason = AuthorizationRevoked.Reason
+HOLD = Prepared(select(Authorization).where(Authorization.id == bindparam("id")).with_for_update())
+ROTATE = Prepared(
+    update(Authorization)
+    .where(Authorization.id == bindparam("authorization"))
+    .values({name: bindparam(name) for name in ("generation", "thumbprint", "rotate_time")})
+)
+HANGS_ON = bindparam("session", type_=Uuid)
+STILL_ON = exists().where(Session.id == HANGS_ON, Session.revoke_time.is_(None), Session.expire_time > bindparam("now"))
+ACTIVE = Prepared(
+    select(User.id).where(User.id == bindparam("user"), User.state == State.ACTIVE, HANGS_ON.is_(None) | STILL_ON)
+)
 
 
 async def begin(session: AsyncSession, ask: Ask, by: Session, *, now: datetime) -> Authorization:
@@ -144,24 +155,31 @@ async def refresh(
     older one ends it all."""
     if shown is None or shown.generation == CODE:
         return WORN
-    found = await held(session, shown.authorization)
+    found = await HOLD.find(session, Authorization, id=shown.authorization)
     if found is None or found.client_id != client.id or found.revoke_time is not None or found.rotate_time is None:
         return WORN
     if found.expire_time <= now or found.rotate_time + IDLE <= now or not await is_active(session, found, now):
         return WORN
     if client.profile is not Profile.PUBLIC:  # it proved itself: nobody else can use this (FAPI 2)
-        found.rotate_time = now
-        return found
+        return await rotated(session, found, now=now)
     if found.thumbprint not in ("", thumbprint):
         return OTHER_KEY
     found.thumbprint = thumbprint
     if shown.generation == found.generation:
-        found.generation, found.rotate_time = found.generation + 1, now
-        return found
+        found.generation += 1
+        return await rotated(session, found, now=now)
     if shown.generation == found.generation - 1 and now - found.rotate_time <= LOST:
-        return found
-    await revoke(session, [found], Reason.TOKEN_REUSED, now)
+        return await rotated(session, found, now=found.rotate_time)
+    await revoke(session, [await session.get_one(Authorization, found.id)], Reason.TOKEN_REUSED, now)
     return WORN
+
+
+async def rotated(session: AsyncSession, found: Authorization, *, now: datetime) -> Authorization:
+    """Keep what has changed of it."""
+    await ROTATE.rows(
+        session, authorization=found.id, generation=found.generation, thumbprint=found.thumbprint, rotate_time=now
+    )
+    return found
 
 
 async def held(session: AsyncSession, id: UUID) -> Authorization | None:
@@ -171,14 +189,7 @@ async def held(session: AsyncSession, id: UUID) -> Authorization | None:
 
 async def is_active(session: AsyncSession, found: Authorization, now: datetime) -> bool:
     """Whether its person and its session are still there."""
-    if await session.scalar(select(User.state).where(User.id == found.user_id)) is not State.ACTIVE:
-        return False
-    if found.session_id is None:
-        return True
-    query = select(Session.id).where(
-        Session.id == found.session_id, Session.revoke_time.is_(None), Session.expire_time > now
-    )
-    return await session.scalar(query) is not None
+    return await ACTIVE.row(session, user=found.user_id, session=found.session_id, now=now) is not None
 
 
 async def live(session: AsyncSession, id: UUID, *, now: datetime) -> Authorization | None:

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import unquote_plus, urlsplit
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.access import STORE
+from chassis.database import Prepared
 from chassis.etags import check_etag
 from chassis.refusal import Violation
 from services.identity import once, opaque, outside
@@ -169,6 +170,9 @@ async def reset_secret(session: AsyncSession, id: str, *, now: datetime) -> str:
 # Who calls ------------------------------------------------------------------------------------------------------------
 
 
+NAMED = Prepared(select(Client).where(Client.id == bindparam("id")))
+
+
 async def proven(
     session: AsyncSession, parameters: Mapping[str, str], authorization: str, *, issuer: str, now: datetime
 ) -> Client:
@@ -177,7 +181,7 @@ async def proven(
     if "client_assertion" in parameters or "client_assertion_type" in parameters:
         return await proven_by_key(session, parameters, authorization, issuer=issuer, now=now)
     name, secret = shown(parameters, authorization)
-    client = await session.get(Client, name)
+    client = await NAMED.find(session, Client, id=name)
     if client is None or client.keys:
         raise unproven(authorization)
     if client.profile is Profile.PUBLIC:
@@ -199,7 +203,7 @@ async def proven_by_key(
         raise ProtocolError("invalid_request", f"The client_assertion_type is {assertions.TYPE}.")
     try:
         name = assertions.subject(assertion)
-        client = await session.get(Client, name)
+        client = await NAMED.find(session, Client, id=name)
         if client is None or parameters.get("client_id", name) != name:
             raise assertions.Unproven(assertions.UNSIGNED)
         jti, end = assertions.check(client, assertion, issuer=issuer, now=now)

@@ -26,7 +26,7 @@ class DeviceCodes(DeviceCodeServiceServicer):
         now = self.clock()
         async with self.sessions.begin() as session:
             try:
-                by, _ = await sessions.use(session, request.session_secret, now=now)
+                by = await sessions.use(session, request.session_secret, now=now)
             except SessionEnded:
                 return Answer(sign_in=Answer.SignIn())
             if not await device_codes.may_try(session, by, now=now):

@@ -11,6 +11,7 @@ from rapport.identity.v1 import identity_pb2 as pb
 from rapport.identity.v1.events_pb2 import PasswordChanged
 from rapport.identity.v1.identity_pb2_grpc import IdentityServiceServicer
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.access import caller
 from chassis.database import Sessions
@@ -248,23 +249,28 @@ class Identity(IdentityServiceServicer):
                 now=self.clock(),
             )
             await attempts.forgive(session, guess)
+            access = None if isinstance(come_to, Waiting) else await self.access(session, come_to[0])
         if self.marks.nonce_of(known_browser, known.user_id) is None:
             known_browser = self.marks.browser_secret(known.user_id)
         if isinstance(come_to, Waiting):
             return pb.CreateSessionResponse(second_factor=second_factor_message(come_to), browser_secret=known_browser)
         begun, secret = come_to
-        return pb.CreateSessionResponse(session=session_message(begun), secret=secret, browser_secret=known_browser)
+        return pb.CreateSessionResponse(
+            session=session_message(begun), secret=secret, browser_secret=known_browser, access=access
+        )
 
     async def IssueAccessToken(
         self, request: pb.IssueAccessTokenRequest, context: Context
     ) -> pb.IssueAccessTokenResponse:
-        now = self.clock()
         async with self.sessions.begin() as session:
-            used, roles = await sessions.use(session, request.secret, now=now)
-            memberships = await members.memberships(session, used.user_id)
-        token, end = self.signer.issue(used, roles, memberships, now=now)
+            return await self.access(session, await sessions.use(session, request.secret, now=self.clock()))
+
+    async def access(self, session: AsyncSession, used: Session) -> pb.IssueAccessTokenResponse:
+        """A token for who is signed in, as they are now."""
+        standing = await members.standing(session, used.user_id)
+        token, end = self.signer.issue(used, standing, now=self.clock())
         return pb.IssueAccessTokenResponse(
-            access_token=token, expire_time=timestamp(end), session=used.name, roles=roles
+            access_token=token, expire_time=timestamp(end), session=used.name, roles=standing.roles
         )
 
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:

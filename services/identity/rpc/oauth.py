@@ -105,7 +105,7 @@ class OAuth(Clients):
         if not secret:
             return None
         try:
-            used, _ = await sessions.use(session, secret, now=self.clock())
+            used = await sessions.use(session, secret, now=self.clock())
         except SessionEnded:
             return None
         return used

@@ -64,7 +64,7 @@ class Social(SocialServiceServicer):
         async with self.sessions.begin() as session:
             who: UUID | None = None
             if request.session_secret:
-                used, _ = await sessions.use(session, request.session_secret, now=now)
+                used = await sessions.use(session, request.session_secret, now=now)
                 if now - used.auth_time > FRESH:
                     seconds = str(int(FRESH.total_seconds()))
                     raise SignInTooOld("Sign in again: this needs a recent sign-in.", seconds=seconds)
@@ -119,7 +119,7 @@ class Social(SocialServiceServicer):
         """Link, in the session that asked for it and in no other."""
         now = self.clock()
         async with self.sessions.begin() as session:
-            used, _ = await sessions.use(session, secret, now=now)
+            used = await sessions.use(session, secret, now=now)
             if used.user_id != who:
                 raise SocialStateInvalid("Somebody else is signed in here by now. Begin again.")
             one = await arrivals.link(session, who, person, is_proven=False, public_url=self.public_url, now=now)

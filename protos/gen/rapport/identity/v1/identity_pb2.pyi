@@ -982,6 +982,7 @@ class CreateSessionResponse(_message.Message):
     SECRET_FIELD_NUMBER: _builtins.int
     BROWSER_SECRET_FIELD_NUMBER: _builtins.int
     SECOND_FACTOR_FIELD_NUMBER: _builtins.int
+    ACCESS_FIELD_NUMBER: _builtins.int
     secret: _builtins.str
     """Opaque; the only copy. Identity keeps its hash."""
     browser_secret: _builtins.str
@@ -994,6 +995,10 @@ class CreateSessionResponse(_message.Message):
     def second_factor(self) -> Global___SecondFactor:
         """Instead of a session, where the user has one."""
 
+    @_builtins.property
+    def access(self) -> Global___IssueAccessTokenResponse:
+        """The session's first access token, as IssueAccessToken gives it."""
+
     def __init__(
         self,
         *,
@@ -1001,10 +1006,11 @@ class CreateSessionResponse(_message.Message):
         secret: _builtins.str = ...,
         browser_secret: _builtins.str = ...,
         second_factor: Global___SecondFactor | None = ...,
+        access: Global___IssueAccessTokenResponse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["second_factor", b"second_factor", "session", b"session"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "second_factor", b"second_factor", "session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser_secret", b"browser_secret", "second_factor", b"second_factor", "secret", b"secret", "session", b"session"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "browser_secret", b"browser_secret", "second_factor", b"second_factor", "secret", b"secret", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
