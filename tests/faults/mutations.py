@@ -177,6 +177,14 @@ MUTATIONS = (
     ),
     Mutation(
         "delete_account",
+        "who is being deleted stays signed in",
+        "services/identity/deletions.py",
+        "    await users.sign_out(session, user, why=Reason.USER_DELETING, now=now)\n    erasure",
+        "    erasure",
+        ("identity",),
+    ),
+    Mutation(
+        "sign_out_elsewhere",
         "nobody hears that a session ended",
         "chassis/revocations.py",
         "        now, end = self.clock(), revoked + LIFE + SKEW\n",

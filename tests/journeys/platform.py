@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
@@ -115,6 +116,7 @@ async def rewrite(plan: Plan) -> None:
     for service in (*SERVICES, "postgres"):
         connection = await asyncpg.connect(database_of(plan, service))  # type: ignore[no-untyped-call]
         try:
+            await until_unseen(connection)
             await connection.execute("VACUUM FULL")
         finally:
             await connection.close()
@@ -125,6 +127,20 @@ async def rewrite(plan: Plan) -> None:
         await connection.execute("CHECKPOINT")  # files of rewritten tables are unlinked by the one after
     finally:
         await connection.close()
+
+
+async def until_unseen(connection: Any) -> None:
+    """Wait until no transaction is under way that still sees what was deleted by now: for those it would be kept."""
+    now = await connection.fetchval("SELECT pg_current_xact_id()::text")
+    seen = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND age(backend_xmin) > age($1::text::xid8::xid)
+    """
+
+    async def is_unseen() -> bool:
+        return not await connection.fetchval(seen, now)
+
+    await eventually(is_unseen, "the end of what was under way")
 
 
 def database_of(plan: Plan, name: str) -> str:
