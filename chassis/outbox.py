@@ -83,6 +83,16 @@ ON CONFLICT (key) DO UPDATE SET
 RETURNING new.key, coalesce(old.version, 0), old.last::text
 """
 COLUMNS = ("id", "type", "subject", "key", "payload", "event_time", "version", "previous", "traceparent", "request_id")
+# Of one event, which most transactions have, in one round trip.
+ONE = f"""
+WITH numbered AS (
+    INSERT INTO outbox_key (key, version, last) VALUES ($7, 1, jsonb_build_object($2::text, $1::uuid))
+    ON CONFLICT (key) DO UPDATE SET version = outbox_key.version + 1, last = outbox_key.last || excluded.last
+    RETURNING new.version, old.last
+)
+INSERT INTO outbox ({", ".join(COLUMNS)})
+SELECT $1, $2, $3, $4, $5, $6, version, (last ->> $2)::uuid, $8, $9 FROM numbered
+"""  # noqa: S608 - our own words
 FORGET = text("""
 DELETE FROM outbox WHERE id IN (
     SELECT id FROM outbox WHERE id < :oldest AND published_at IS NOT NULL ORDER BY id LIMIT 5000
@@ -133,9 +143,12 @@ async def send(session: AsyncSession, events: Sequence[Row]) -> None:
     if not events:
         return
     session.info[STAGED] = True
-    numbers = await numbered(session, events)
     now = span.get()
     ids = (now.traceparent, now.request_id) if now else ("", "")
+    if len(events) == 1:
+        await fetch(session, ONE, *events[0], *ids)
+        return
+    numbers = await numbered(session, events)
     rows = [(*one[:-1], *number, *ids) for one, number in zip(events, numbers, strict=True)]
     line = await driver(session)
     with told_as_ever("COPY outbox"):

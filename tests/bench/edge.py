@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -96,6 +97,7 @@ def gateway(backend: int, folder: Path, proof: str = "none") -> Iterator[tuple[i
         },
     }
     with running([sys.executable, "-m", "gateway"], folder, told) as pid:
+        until_open(port)
         yield pid, port
 
 
@@ -209,6 +211,19 @@ def ask(port: int, path: str, requests: int) -> None:
         if answer.status != 200 or not body:
             raise RuntimeError(f"{answer.status} {body[:200]!r}")
     connection.close()
+
+
+def until_open(port: int) -> None:
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def until_up(port: int, path: str) -> None:

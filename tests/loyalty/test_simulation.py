@@ -41,10 +41,11 @@ from services.loyalty.models import Kind
 from services.loyalty.orders import Fact
 from services.loyalty.programme import MAIN
 from tests.loyalty.conftest import World
+from tests.loyalty.test_histories import balanced as balanced
 from tests.loyalty.test_histories import no_jobs as no_jobs
 
 SCOPE, FIRST, SECOND, FACTS = "simulated", 24, 16, 6
-KEYS = "SELECT key, count(*) FROM operation WHERE scope = :scope GROUP BY key"
+KEYS = "SELECT key, count(*) FROM operation WHERE scope = :scope AND key = ANY(:keys) GROUP BY key"
 ORDERS = "SELECT key, count(*) FROM operation WHERE scope LIKE 'commerce/%' GROUP BY scope, key"
 
 
@@ -202,7 +203,7 @@ async def simulate(world: World, seed: int) -> list[Any]:
 async def check(world: World, run: Run, callers: Sequence[Caller]) -> None:
     """Exactly once per key, what was answered is what is there, and the books are right."""
     assert {"dies before", "dies after"} <= set(run.sessions.deaths), "nothing died"
-    rows = {key: count for key, count in await world.ask_database(KEYS, scope=SCOPE) if key in set(run.keys)}
+    rows = dict(await world.ask_database(KEYS, scope=SCOPE, keys=run.keys))
     assert rows == dict.fromkeys(run.keys, 1)
     assert {count for _, count in await world.ask_database(ORDERS)} == {1}
     earned = [one.told for one in callers if isinstance(one.request, Earn)]
@@ -211,8 +212,6 @@ async def check(world: World, run: Run, callers: Sequence[Caller]) -> None:
     assert points == given
     account = await balances(world, run.users)
     assert account == await journal(world, run.users)
-    told = await world.books()
-    assert told.balanced, told.findings
 
 
 async def balances(world: World, users: Sequence[UUID]) -> list[Any]:
@@ -230,15 +229,15 @@ async def journal(world: World, users: Sequence[UUID]) -> list[Any]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_each_key_is_done_once_whatever_dies(no_jobs: None, world: World, seed: int) -> None:
+async def test_each_key_is_done_once_whatever_dies(no_jobs: None, world: World, balanced: None, seed: int) -> None:
     await simulate(world, seed)
 
 
-async def test_a_seed_always_ends_alike(no_jobs: None, world: World) -> None:
+async def test_a_seed_always_ends_alike(no_jobs: None, world: World, balanced: None) -> None:
     assert await simulate(world, 8) == await simulate(world, 8)
 
 
 @pytest.mark.long
-async def test_each_key_is_done_once_over_200_seeds(no_jobs: None, world: World) -> None:
+async def test_each_key_is_done_once_over_200_seeds(no_jobs: None, world: World, balanced: None) -> None:
     for seed in range(100, 300):
         await simulate(world, seed)
