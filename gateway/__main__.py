@@ -55,8 +55,8 @@ from gateway.pages import Pages
 from gateway.providers import Providers
 from gateway.scim import errors as scim_errors
 from gateway.scim.credentials import Credentials
-from gateway.scim.face import Scim
-from gateway.scim.resources import BASE as SCIM
+from gateway.scim.door import BASE as SCIM
+from gateway.scim.door import Door
 from gateway.serving import Gateway, run
 from gateway.sessions import Sessions
 from gateway.settings import Settings
@@ -137,7 +137,7 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
             settings.origin,
         )
         programs = Credentials(OAuthServiceStub(channels["identity"]), sessions)
-        scim = Scim(ProvisioningServiceStub(channels["identity"]), programs, settings.origin)
+        scim = Door(ProvisioningServiceStub(channels["identity"]), programs, settings.origin)
         social = Social(SocialServiceStub(channels["identity"]), providers, oauth, browser, sessions)
         endpoints = [
             *((way.rule.verb, way.rule.template.text, way.answer) for way in carried),

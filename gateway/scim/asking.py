@@ -13,7 +13,7 @@ from scim2_models.path import CompareOperator, Comparison, FilterNode, LogicalEx
 
 from gateway.http import Request, pairs
 from gateway.refusals import UnsupportedMediaType
-from gateway.scim.errors import Refused, of_library
+from gateway.scim.errors import DETAILS, Refused
 from gateway.scim.resources import MOST, PATTERN, USUALLY, User
 
 TAKEN = ("application/scim+json", "application/json")
@@ -27,6 +27,7 @@ POLICY = ScimPolicy(
 )
 # How Entra speaks of the role of somebody who can have one only; which of several is primary is nothing that we hold.
 ONE_ROLE = re.compile(r'roles\[primary eq "?true"?\]\.value', re.IGNORECASE)
+WORD = re.compile(r"[A-Za-z]{1,40}")
 T = TypeVar("T")
 Body = dict[str, Any]
 
@@ -52,6 +53,16 @@ def read(reading: Callable[[], T]) -> T:
         raise of_library(error) from None
     except RecursionError:
         raise Refused("invalidSyntax", "That is nested too deeply.") from None
+
+
+def of_library(error: SCIMException | ValidationError) -> Refused:
+    """What scim2-models would not read, in our words."""
+    if isinstance(error, SCIMException):
+        return Refused(error.scim_type or "invalidValue")
+    first = error.errors(include_url=False, include_input=False)[0]
+    scim_type = str(first.get("ctx", {}).get("scim_type") or "invalidValue")
+    place = ".".join(str(one) for one in first["loc"] if isinstance(one, int) or WORD.fullmatch(one))
+    return Refused(scim_type, f"{DETAILS.get(scim_type, DETAILS['invalidValue'])}{f' At {place}.' if place else ''}")
 
 
 # Users ----------------------------------------------------------------------------------------------------------------

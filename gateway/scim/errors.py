@@ -1,10 +1,6 @@
 """What is refused, in SCIM's shape (RFC 7644, 3.12). No text of the caller's own is repeated: it may be a person's."""
 
-import re
-
 import orjson
-from pydantic import ValidationError
-from scim2_models import SCIMException
 
 from chassis.telemetry import Span
 from gateway import problems
@@ -32,7 +28,6 @@ DETAILS = {
     "mutability": "That attribute cannot be changed so.",
     "noTarget": "A path leads to nothing that is there.",
 }
-WORD = re.compile(r"[A-Za-z]{1,40}")
 
 
 class Refused(Exception):  # noqa: N818 - refusing is no error of ours
@@ -42,16 +37,6 @@ class Refused(Exception):  # noqa: N818 - refusing is no error of ours
         super().__init__(scim_type)
         self.scim_type, self.status = scim_type, status
         self.detail = detail or DETAILS.get(scim_type, DETAILS["invalidValue"])
-
-
-def of_library(error: SCIMException | ValidationError) -> Refused:
-    """What scim2-models would not read, in our words."""
-    if isinstance(error, SCIMException):
-        return Refused(error.scim_type or "invalidValue")
-    first = error.errors(include_url=False, include_input=False)[0]
-    scim_type = str(first.get("ctx", {}).get("scim_type") or "invalidValue")
-    place = ".".join(str(one) for one in first["loc"] if isinstance(one, int) or WORD.fullmatch(one))
-    return Refused(scim_type, f"{DETAILS.get(scim_type, DETAILS['invalidValue'])}{f' At {place}.' if place else ''}")
 
 
 def answer(refused: Refused) -> Response:

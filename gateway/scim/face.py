@@ -1,8 +1,4 @@
-"""SCIM's addresses, below /scim/v2:
-
-GET, POST /Users    POST /Users/.search, /.search    GET, PUT, PATCH, DELETE /Users/{id}
-GET /ServiceProviderConfig, /ResourceTypes, /Schemas    which anybody may read
-"""
+"""What answers at each of SCIM's addresses."""
 
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from datetime import timedelta
@@ -22,9 +18,9 @@ from gateway.http import Handler, Request, Response
 from gateway.scim import asking, errors
 from gateway.scim.asking import Search
 from gateway.scim.credentials import Credentials
+from gateway.scim.door import BASE
 from gateway.scim.errors import HEAD, KIND, Refused
 from gateway.scim.resources import (
-    BASE,
     PATTERN,
     User,
     changes,
@@ -51,20 +47,20 @@ class Scim:
         self.stub, self.metadata, self.origin = stub, credentials.metadata, origin
 
     def endpoints(self) -> Iterator[tuple[str, str, Handler]]:
-        yield "GET", f"{BASE}/Users", guarded(self.list)
-        yield "POST", f"{BASE}/Users", guarded(self.create)
-        yield "POST", f"{BASE}/Users/.search", guarded(self.search)
-        yield "POST", f"{BASE}/.search", guarded(self.search)  # of all there is, which is users
-        yield "GET", f"{BASE}/Users/{{id}}", guarded(self.show)
-        yield "PUT", f"{BASE}/Users/{{id}}", guarded(self.replace)
-        yield "PATCH", f"{BASE}/Users/{{id}}", guarded(self.patch)
-        yield "DELETE", f"{BASE}/Users/{{id}}", guarded(self.delete)
+        yield "GET", "/Users", guarded(self.list)
+        yield "POST", "/Users", guarded(self.create)
+        yield "POST", "/Users/.search", guarded(self.search)
+        yield "POST", "/.search", guarded(self.search)  # of all there is, which is users
+        yield "GET", "/Users/{id}", guarded(self.show)
+        yield "PUT", "/Users/{id}", guarded(self.replace)
+        yield "PATCH", "/Users/{id}", guarded(self.patch)
+        yield "DELETE", "/Users/{id}", guarded(self.delete)
         types, schemas = resource_type(self.origin), schema(self.origin)
-        yield "GET", f"{BASE}/ServiceProviderConfig", guarded(told(config(self.origin)))
-        yield "GET", f"{BASE}/ResourceTypes", guarded(told(ListResponse[ResourceType](resources=[types], **ALONE)))
-        yield "GET", f"{BASE}/ResourceTypes/{types.id}", guarded(told(types))
-        yield "GET", f"{BASE}/Schemas", guarded(told(ListResponse[Schema](resources=[schemas], **ALONE)))
-        yield "GET", f"{BASE}/Schemas/{schemas.id}", guarded(told(schemas))
+        yield "GET", "/ServiceProviderConfig", guarded(told(config(self.origin)))
+        yield "GET", "/ResourceTypes", guarded(told(ListResponse[ResourceType](resources=[types], **ALONE)))
+        yield "GET", f"/ResourceTypes/{types.id}", guarded(told(types))
+        yield "GET", "/Schemas", guarded(told(ListResponse[Schema](resources=[schemas], **ALONE)))
+        yield "GET", f"/Schemas/{schemas.id}", guarded(told(schemas))
 
     # One user
 

@@ -29,8 +29,8 @@ from scim2_models import (
 )
 
 from chassis.time import moment
+from gateway.scim.door import BASE
 
-BASE = "/scim/v2"
 PATTERN = "provisionedUsers/"
 MOST, USUALLY = 200, 100  # users in one answer
 
