@@ -45,6 +45,7 @@ Events
 Time and telling
     time           the clock
     cancellation   what was told to end ends
+    collector      no look for garbage while all is loaded
     jobs           work that is due by the clock
     settlement     doing all that is due, until nothing is
     mail           mail leaves by the same door as facts

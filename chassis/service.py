@@ -21,7 +21,6 @@ Tests run the same composition in their own process: `async with serving(service
 
 import argparse
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -41,7 +40,7 @@ from rapport.holder.v1 import holder_pb2
 from rapport.holder.v1.holder_pb2_grpc import add_HolderServiceServicer_to_server
 from sqlalchemy import MetaData, QueuePool
 
-from chassis import bus, hearing, jobs, mail, relay
+from chassis import bus, collector, hearing, jobs, mail, relay
 from chassis.access import NoPolicy, Peers
 from chassis.consumer import Handler
 from chassis.database import Sessions, chassis_metadata, connect
@@ -110,7 +109,7 @@ def main(settings_type: type[S], compose: Callable[[S, Sessions, Clock], Service
 
 
 async def start(settings: S, compose: Callable[[S, Sessions, Clock], Service]) -> None:
-    spare_collections()
+    collector.work()
     engine, sessions = connect(settings.database_url.value, name=settings.nats_user)
     if isinstance(engine.pool, QueuePool):
         DB_POOL_IN_USE.set_function(engine.pool.checkedout)
@@ -118,14 +117,6 @@ async def start(settings: S, compose: Callable[[S, Sessions, Clock], Service]) -
         await run(compose(settings, sessions, clock_from(settings)), settings)
     finally:
         await engine.dispose()
-
-
-def spare_collections() -> None:
-    """Have the collector pass over what lives as long as the process, and come more rarely to the rest, which in a busy
-    service is a whole batch at a time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 async def run(service: Service, settings: ServiceSettings) -> None:

@@ -1,5 +1,10 @@
 """python -m gateway"""
 
+from chassis import collector
+
+if __name__ == "__main__":
+    collector.rest()
+
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -14,8 +14,8 @@ import structlog
 import uvicorn
 import uvloop
 
+from chassis import collector, probes
 from chassis import log as logs
-from chassis import probes
 from chassis.settings import SettingsError, load, shown
 from chassis.telemetry import exposition, started
 from chassis.time import clock_from
@@ -50,6 +50,7 @@ def run(compose: Compose) -> None:
     if "--check" in sys.argv[1:]:
         sys.stdout.write(f"{shown(settings)}\n")
         return
+    collector.work()
     logs.configure("gateway", settings.replica, settings.log_format)
     started("gateway", settings.replica)
     uvloop.run(serve(settings, compose))

@@ -1,5 +1,10 @@
 """The identity service's process."""
 
+from chassis import collector
+
+if __name__ == "__main__":
+    collector.rest()
+
 from datetime import timedelta
 
 from rapport.identity.v1 import (

@@ -1,5 +1,10 @@
 """python -m services.loyalty"""
 
+from chassis import collector
+
+if __name__ == "__main__":
+    collector.rest()
+
 import grpc
 from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2, rewards_pb2
 from rapport.loyalty.v1.finance_pb2_grpc import add_FinanceServiceServicer_to_server

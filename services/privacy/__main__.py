@@ -1,5 +1,10 @@
 """python -m services.privacy"""
 
+from chassis import collector
+
+if __name__ == "__main__":
+    collector.rest()
+
 from collections.abc import Mapping
 
 import grpc

@@ -1,5 +1,10 @@
 """python -m services.support"""
 
+from chassis import collector
+
+if __name__ == "__main__":
+    collector.rest()
+
 import grpc
 from rapport.commerce.v1 import commerce_pb2
 from rapport.commerce.v1.commerce_pb2_grpc import add_CommerceServiceServicer_to_server

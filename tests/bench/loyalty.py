@@ -29,10 +29,10 @@ from rapport.loyalty.v1.ledger_pb2_grpc import LedgerServiceStub
 from rapport.loyalty.v1.loyalty_pb2_grpc import LoyaltyServiceStub
 from sqlalchemy import text
 
-from chassis import log
+from chassis import collector, log
 from chassis.database import Sessions, connect
 from chassis.migrations import upgrade
-from chassis.service import serving, spare_collections
+from chassis.service import serving
 from chassis.settings import Secret
 from chassis.time import system_clock
 from deploy.local.postgres import INSTALLED, WHEEL
@@ -185,7 +185,7 @@ async def posted(users: Sequence[UUID], post: Callable[[Request], Awaitable[obje
 
 def core_figures(url: str) -> list[Figure]:
     floor, one, rates = [], [], []
-    spare_collections()  # as a service does when it starts
+    collector.work()  # as a service does when it starts
     for _ in range(ROUNDS):
         floor.append(pgbench(url, FLOOR))
         one.append(pgbench(url, ONE_STATEMENT))
@@ -216,7 +216,7 @@ async def serve(url: str) -> None:
             public_url="https://store.example.org", bonus_key=Secret(bytes(32).hex()),
         )  # fmt: skip
         log.configure("loyalty", "bench", stream=nowhere)
-        spare_collections()
+        collector.work()
         _, sessions = connect(url, name="loyalty")
         composed = service(told, sessions, system_clock)
         async with serving(composed, told) as served:

@@ -19,9 +19,9 @@ from typing import NoReturn
 
 import uvloop
 
-from chassis import log
+from chassis import collector, log
 from chassis.database import connect
-from chassis.service import serving, spare_collections
+from chassis.service import serving
 from chassis.settings import Secret
 from chassis.time import system_clock
 from services.identity.__main__ import service
@@ -97,7 +97,7 @@ async def serve(told: Settings) -> None:
     """Say process and port, and serve until killed."""
     with open("/dev/null", "wb") as nowhere:  # noqa: ASYNC230 - at the start
         log.configure("identity", "alone", stream=nowhere)
-        spare_collections()
+        collector.work()
         _, sessions = connect(told.database_url.value, name="identity")
         # Without what is due by the clock, which at a start is everything: only what people ask is measured, or cut.
         alone = replace(service(told, sessions, system_clock), jobs=())
