@@ -177,10 +177,10 @@ MUTATIONS = (
     ),
     Mutation(
         "delete_account",
-        "who is being deleted stays signed in",
-        "services/identity/deletions.py",
-        "    await users.sign_out(session, user, why=Reason.USER_DELETING, now=now)\n    erasure",
-        "    erasure",
+        "who does not want to wait for a week has to",
+        "services/identity/rpc/identity.py",
+        "            if request.skip_cooling_off:\n",
+        "            if False:\n",
         ("identity",),
     ),
     Mutation(
