@@ -152,6 +152,14 @@ MUTATIONS = (
         ("identity",),
     ),
     Mutation(
+        "sign_out_elsewhere",
+        "nobody hears that a session ended",
+        "chassis/revocations.py",
+        "        now, end = self.clock(), revoked + LIFE + SKEW\n",
+        "        return\n        now, end = self.clock(), revoked + LIFE + SKEW\n",
+        ("support", "gateway"),
+    ),
+    Mutation(
         "add_factor",
         "a password is enough where there is a second factor",
         "services/identity/sign_ins.py",
@@ -177,19 +185,11 @@ MUTATIONS = (
     ),
     Mutation(
         "delete_account",
-        "who does not want to wait for a week has to",
+        "who is being deleted is shown as active",
         "services/identity/rpc/identity.py",
-        "            if request.skip_cooling_off:\n",
-        "            if False:\n",
+        "user.is_pending_deletion else user.state\n",
+        "user.is_pending_deletion else State.ACTIVE\n",
         ("identity",),
-    ),
-    Mutation(
-        "sign_out_elsewhere",
-        "nobody hears that a session ended",
-        "chassis/revocations.py",
-        "        now, end = self.clock(), revoked + LIFE + SKEW\n",
-        "        return\n        now, end = self.clock(), revoked + LIFE + SKEW\n",
-        ("support", "gateway"),
     ),
     Mutation(
         "acknowledge",
