@@ -132,6 +132,12 @@ async def test_a_token_that_ends_is_renewed_without_anybody_noticing(
     assert [line["code"] for line in lines] == ["OK"]  # nor did the service: the gateway knew
 
 
+async def test_who_signs_in_is_known_by_that_one_call(store: Store, http: httpx.AsyncClient, ada: Registered) -> None:
+    answer = await http.post("/session", json=ada.sign_in)
+    lines = store.logged("identity", request_id=answer.headers["x-request-id"])
+    assert [line["method"] for line in lines] == ["rapport.identity.v1.IdentityService/CreateSession"]
+
+
 async def test_a_page_that_asks_for_many_things_at_once_swaps_its_cookie_once(
     store: Store, http: httpx.AsyncClient, another: OtherGateway
 ) -> None:

@@ -61,6 +61,7 @@ async def test_a_password_alone_begins_no_session(ada: Owner) -> None:
     assert not told.HasField("session")
     assert list(told.second_factor.ways) == [CODE, RECOVERY_CODE]
     assert moment(told.second_factor.expire_time) == ada.identity.clock() + LASTS
+    assert not told.HasField("access")
     with refused("SESSION_ENDED"):
         await ada.identity.issue(told.second_factor.challenge)
 

@@ -69,6 +69,17 @@ async def test_a_token_says_who_by_which_session_and_for_five_minutes(identity: 
     assert parts((await identity.issue(begun.secret)).access_token)[1]["jti"] != jti
 
 
+async def test_a_session_comes_with_its_first_token(identity: Identity) -> None:
+    await identity.create(ADA, "agent")
+    begun = await identity.sign_in()
+    issued = await identity.issue(begun.secret)
+    (_, first), (_, second) = parts(begun.access.access_token), parts(issued.access_token)
+    assert {**first, "jti": ""} == {**second, "jti": ""}
+    for told in (begun.access, issued):
+        told.ClearField("access_token")
+    assert begun.access == issued
+
+
 async def test_the_published_key_proves_a_token_and_is_named_by_its_thumbprint(identity: Identity) -> None:
     await identity.create(ADA)
     token = (await identity.issue((await identity.sign_in()).secret)).access_token
