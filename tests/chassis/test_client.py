@@ -225,7 +225,7 @@ async def test_a_line_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPa
 @asynccontextmanager
 async def falling_silent(port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
     """A way to `port` on which nothing arrives any more once the event is set."""
-    silence, ways = asyncio.Event(), set[asyncio.Task[None]]()
+    silence, ways = asyncio.Event(), set[asyncio.Task[Any] | None]()
 
     async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         try:
@@ -236,17 +236,23 @@ async def falling_silent(port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
             target.transport.abort()
 
     async def between(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        ways.update(map(asyncio.create_task, (carry(reader, back), carry(there, writer))))
+        ways.add(asyncio.current_task())
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(carry(reader, back), carry(there, writer))
+        finally:
+            writer.transport.abort()
 
     server = await asyncio.start_server(between, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1], silence
     finally:
         server.close()
-        for way in ways:
+        await asyncio.sleep(0)  # who just came is on the way by then
+        for way in filter(None, ways):
             way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+        await asyncio.gather(*filter(None, ways), return_exceptions=True)
+        await asyncio.sleep(0)  # transports that were aborted close their sockets
 
 
 async def test_a_name_of_many_instances_is_looked_up() -> None:
