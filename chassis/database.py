@@ -44,7 +44,7 @@ from sqlalchemy.types import TypeEngine
 Sessions = async_sessionmaker[AsyncSession]
 Done = TypeVar("Done")
 Model = TypeVar("Model")
-DIALECT: Any = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
+DIALECT: Any = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy types no dialect
 
 # So that a constraint's name can be counted on: migrations drop it by name, refusals know it by name.
 NAMES = {
@@ -199,7 +199,7 @@ class Prepared:
         return next(iter(await self.rows(session, **values)), None)
 
     async def all(self, session: AsyncSession, model: type[Model], /, **values: Any) -> list[Model]:
-        """Its rows as objects that no session knows: to be read, not to be changed."""
+        """Its rows as objects that no session knows: what is changed of them is not written."""
         return [model(**dict(zip(self.keys, row, strict=True))) for row in await self.rows(session, **values)]
 
     async def find(self, session: AsyncSession, model: type[Model], /, **values: Any) -> Model | None:

@@ -77,10 +77,10 @@ async def listening(
         hidden = hiding(*contracts, known=known_numbers)
         road = Road(f"{name}.rapport.example", gate, checks(*contracts), hidden)
         server = grpc.aio.server(interceptors=[road], options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
-        for add, servicer in servicers:
-            add(servicer, ByName(server))
         state = health.HealthServicer()
-        add_HealthServicer_to_server(state, server)
+        named: Any = ByName(server)
+        for add, servicer in (*servicers, (add_HealthServicer_to_server, state)):
+            add(servicer, named)
         services = [one.full_name for file in contracts for one in file.services_by_name.values()]
         reflection.enable_server_reflection([*services, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
         try:

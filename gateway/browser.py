@@ -62,7 +62,7 @@ class Browser:
         if made.HasField("second_factor"):
             response = waiting(made.second_factor)
         else:
-            if made.HasField("access"):
+            if made.HasField("access"):  # an identity of the release before gives none
                 self.sessions.keep(made.secret, made.access)
             response = await self.signed_in(request, made.secret)
         response.headers += remembered(made.browser_secret)

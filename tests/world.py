@@ -7,6 +7,7 @@
 People come from tests.tokens: `as_user(user, "agent", now=clock())`.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -38,6 +39,7 @@ from tests import tokens
 
 S = TypeVar("S", bound=ServiceSettings)
 E = TypeVar("E", bound=Message)
+WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 templates: set[str] = set()
 copies: list[str] = []
 MAIL_KEY = Secret("3a" * 32)
@@ -127,6 +129,13 @@ async def stated(sessions: Sessions, kind: type[E]) -> list[E]:
     query = select(outbox.c.payload).where(outbox.c.type == kind.DESCRIPTOR.full_name)
     async with sessions() as session:
         return [kind.FromString(one) for one in await session.scalars(query.order_by(outbox.c.position))]
+
+
+async def until_waiting(sessions: Sessions, most: int) -> None:
+    """Until so many wait for a lock in this database."""
+    async with asyncio.timeout(20), sessions() as session:
+        while (await session.scalar(WAITING) or 0) < most:
+            await session.rollback()  # or it would be told the same again
 
 
 async def database_of(postgres: str, service: str) -> str:

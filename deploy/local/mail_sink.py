@@ -59,7 +59,7 @@ class Delivery:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802 - likewise
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802 - and this
         content = envelope.content
         self.mailbox.keep(content if isinstance(content, bytes) else (content or "").encode(), envelope.rcpt_tos)
         return "250 OK"

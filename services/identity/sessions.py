@@ -30,13 +30,24 @@ def is_live(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     return and_(Session.revoke_time.is_(None), Session.expire_time > now)
 
 
-PROVING = select(Credential).join(User, User.id == Credential.user_id)
-CREDENTIAL = Prepared(PROVING.where(User.email == bindparam("email"), User.state == State.ACTIVE))
-PROVEN = select(User.state, Credential.password_hash).join(Credential, Credential.user_id == User.id)
-HOLD = Prepared(PROVEN.where(User.id == bindparam("user")).with_for_update(key_share=True, of=[User, Credential]))
-NEWEST = select(Session.id).where(Session.user_id == bindparam("user"), is_live(bindparam("now")))
-NEWEST = NEWEST.order_by(Session.create_time.desc(), Session.id.desc())
-TOO_MANY = Prepared(NEWEST.offset(MOST - 1).limit(1))
+CREDENTIAL = Prepared(
+    select(Credential)
+    .join(User, User.id == Credential.user_id)
+    .where(User.email == bindparam("email"), User.state == State.ACTIVE)
+)
+HOLD = Prepared(
+    select(User.state, Credential.password_hash)
+    .join(Credential, Credential.user_id == User.id)
+    .where(User.id == bindparam("user"))
+    .with_for_update(key_share=True, of=[User, Credential])
+)
+SURPLUS = Prepared(
+    select(Session.id)
+    .where(Session.user_id == bindparam("user"), is_live(bindparam("now")))
+    .order_by(Session.create_time.desc(), Session.id.desc())
+    .offset(MOST - 1)
+    .with_for_update()
+)
 ADD = Prepared(insert(Session))
 
 
@@ -46,8 +57,8 @@ async def hold_proven(session: AsyncSession, proven: Credential, *, password_has
     `password_hash` is the hash to keep from now on.
     """
     # Held, so that nobody signs in past an erasure, a changed password or the bound of sessions.
-    found = await HOLD.row(session, user=proven.user_id)
-    if found is None or (found[0], found[1]) != (State.ACTIVE, proven.password_hash):
+    present, known = await HOLD.row(session, user=proven.user_id) or (None, None)
+    if present is not State.ACTIVE or known != proven.password_hash:
         raise sign_in_failed()
     if password_hash != proven.password_hash:
         await session.execute(
@@ -178,10 +189,8 @@ async def revoke_all(session: AsyncSession, user: UUID, *, now: datetime, but: s
 
 
 async def make_room(session: AsyncSession, user: UUID, now: datetime) -> None:
-    if await TOO_MANY.row(session, user=user, now=now) is not None:
-        kept = select(Session).where(Session.user_id == user, is_live(now))
-        oldest = kept.order_by(Session.create_time.desc(), Session.id.desc()).offset(MOST - 1)
-        await revoke(session, await session.scalars(oldest.with_for_update()), now)
+    if surplus := [one for (one,) in await SURPLUS.rows(session, user=user, now=now)]:
+        await revoke(session, await session.scalars(select(Session).where(Session.id.in_(surplus))), now)
 
 
 async def revoke(session: AsyncSession, ending: Iterable[Session], now: datetime) -> None:

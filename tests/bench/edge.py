@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -25,6 +24,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rapport.support.v1 import support_pb2 as pb
 from rapport.support.v1.support_pb2_grpc import SupportServiceServicer, add_SupportServiceServicer_to_server
 
+from deploy.local.ready import answers
 from deploy.local.state import CLONE
 from tests import engines
 from tests.bench.figures import ROUNDS, Figure, ratio
@@ -215,15 +215,10 @@ def ask(port: int, path: str, requests: int) -> None:
 
 def until_open(port: int) -> None:
     until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.1)
-        else:
-            return
+    while not asyncio.run(answers(f"tcp://127.0.0.1:{port}")):
+        if time.monotonic() > until:
+            raise RuntimeError(f"Nobody listens on port {port}.")
+        time.sleep(0.1)
 
 
 def until_up(port: int, path: str) -> None:

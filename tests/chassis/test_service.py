@@ -126,6 +126,14 @@ async def test_a_service_serves_though_nats_is_away(
         assert (await got(served.probes, "/readyz"))[0] == 200
 
 
+async def test_no_task_waits_for_each_method(sessions: Sessions, clock: TestClock, settings: ServiceSettings) -> None:
+    """grpc.aio has one for each that it knows beforehand, and goes through all of them at every call."""
+    async with serving(composed(sessions, clock), settings) as served, calling(served) as stub:
+        await stub.Ask(Question())
+        known = [one for one in asyncio.all_tasks() if "_request_registered_call" in repr(one)]
+    assert len(known) <= 1, known  # reflection's, which wants the server itself
+
+
 async def test_health_and_reflection_answer_anybody(
     sessions: Sessions, clock: TestClock, settings: ServiceSettings
 ) -> None:

@@ -10,29 +10,12 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
-from rapport.commerce.v1 import commerce_pb2
 from rapport.holder.v1 import holder_pb2
-from rapport.identity.v1 import (
-    acting_pb2,
-    audit_pb2,
-    businesses_pb2,
-    device_codes_pb2,
-    factors_pb2,
-    identity_pb2,
-    imports_pb2,
-    oauth_pb2,
-    payment_methods_pb2,
-    proofs_pb2,
-    social_pb2,
-    subjects_pb2,
-)
-from rapport.loyalty.v1 import finance_pb2, ledger_pb2, loyalty_pb2, programme_pb2, rewards_pb2
-from rapport.privacy.v1 import privacy_pb2
-from rapport.support.v1 import support_pb2
 
 from chassis.database import connect
 from chassis.settings import Secret
 from deploy.local.credentials import signing_key
+from gateway.__main__ import CONTRACTS
 from services.identity.__main__ import service as identity
 from services.identity.settings import Settings as IdentitySettings
 from services.loyalty.__main__ import service as loyalty
@@ -49,31 +32,7 @@ from tests.world import Hands
 NOWHERE = "ipv4:127.0.0.1:9"  # where nobody listens
 URL = "https://store.example.org"
 SERVED: Mapping[str, tuple[FileDescriptor, ...]] = {
-    "identity": (
-        identity_pb2.DESCRIPTOR,
-        factors_pb2.DESCRIPTOR,
-        oauth_pb2.DESCRIPTOR,
-        social_pb2.DESCRIPTOR,
-        businesses_pb2.DESCRIPTOR,
-        subjects_pb2.DESCRIPTOR,
-        audit_pb2.DESCRIPTOR,
-        proofs_pb2.DESCRIPTOR,
-        device_codes_pb2.DESCRIPTOR,
-        acting_pb2.DESCRIPTOR,
-        payment_methods_pb2.DESCRIPTOR,
-        imports_pb2.DESCRIPTOR,
-        holder_pb2.DESCRIPTOR,
-    ),
-    "support": (support_pb2.DESCRIPTOR, commerce_pb2.DESCRIPTOR, holder_pb2.DESCRIPTOR),
-    "privacy": (privacy_pb2.DESCRIPTOR, holder_pb2.DESCRIPTOR),
-    "loyalty": (
-        loyalty_pb2.DESCRIPTOR,
-        ledger_pb2.DESCRIPTOR,
-        programme_pb2.DESCRIPTOR,
-        finance_pb2.DESCRIPTOR,
-        rewards_pb2.DESCRIPTOR,
-        holder_pb2.DESCRIPTOR,
-    ),
+    name: (*contracts, holder_pb2.DESCRIPTOR) for name, contracts in CONTRACTS.items()
 }
 
 

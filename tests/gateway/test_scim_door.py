@@ -17,7 +17,7 @@ def test_the_door_knows_every_address_of_the_face() -> None:
 
 
 def test_a_gateway_starts_without_what_the_face_needs() -> None:
-    """It takes longer to load than all the rest, and a gateway that was killed has to be back at once."""
+    """It was a third of the start, and a gateway that was killed has to be back at once."""
     loaded = (
         "import sys, gateway.__main__; print([one for one in sys.modules if one.startswith(('scim2', 'pydantic'))])"
     )

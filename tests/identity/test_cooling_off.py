@@ -17,7 +17,7 @@ from rapport.identity.v1.events_pb2 import (
     UserDeletionScheduled,
     UserUndeleted,
 )
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from chassis.database import Sessions
 from chassis.names import parse
@@ -31,7 +31,7 @@ from services.identity.settings import Settings
 from tests.identity.conftest import served
 from tests.identity.oauth import Provider
 from tests.identity.people import ADA, EVE, PASSWORD, Identity
-from tests.world import Hands, refused
+from tests.world import Hands, refused, until_waiting
 
 WEEK = timedelta(days=7)
 
@@ -228,20 +228,12 @@ async def test_of_keeping_and_erasing_at_once_exactly_one_wins(
         async with sessions.begin() as session:
             await session.execute(select(User.id).with_for_update())
             under_way = [asyncio.ensure_future(work.pop(first))]
-            await waiting(session_count=1, sessions=sessions)
+            await until_waiting(sessions, 1)
             under_way += [asyncio.ensure_future(left) for left in work.values()]
-            await waiting(session_count=2, sessions=sessions)
+            await until_waiting(sessions, 2)
         done = await asyncio.gather(*under_way, return_exceptions=True)
         kept, erased = await one.stated(UserUndeleted), await one.stated(UserDeletionRequested)
         assert len(kept) + len(erased) == 1
         refusals = [read_refusal(error).reason for error in done if isinstance(error, grpc.aio.AioRpcError)]
         assert refusals == (["USER_DELETING"] if erased else [])
         assert (await one.get(leaving.name)).state == (pb.User.DELETING if erased else pb.User.ACTIVE)
-
-
-async def waiting(*, session_count: int, sessions: Sessions) -> None:
-    """Until so many wait for a lock here."""
-    here = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(20), sessions() as session:
-        while (await session.scalar(text(here)) or 0) < session_count:
-            await session.rollback()

@@ -7,15 +7,15 @@ import grpc
 import pytest
 from rapport.identity.v1 import identity_pb2 as pb
 from rapport.identity.v1.events_pb2 import SessionCreated, SessionRevoked
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from chassis.client import as_person
 from chassis.names import parse
 from chassis.time import moment
-from services.identity.models import Session
+from services.identity.models import Credential, Session, User
 from services.identity.sessions import IDLE, LIFE, MOST, forget_sessions
 from tests.identity.people import ADA, EVE, GATEWAY, PASSWORD, Identity
-from tests.world import refused
+from tests.world import refused, until_waiting
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"
 
@@ -69,6 +69,18 @@ async def test_every_way_of_failing_gets_one_answer(identity: Identity) -> None:
     assert len(said) == 1
     with refused("SIGN_IN_FAILED"):
         await identity.sign_in(EVE)
+
+
+async def test_who_signs_in_by_a_password_that_is_changed_meanwhile_is_refused(identity: Identity) -> None:
+    ada = await identity.create(ADA)
+    async with identity.sessions.begin() as session:
+        await session.execute(select(User.id).with_for_update(key_share=True))  # as who changes a password does
+        signing_in = asyncio.create_task(identity.sign_in())
+        await until_waiting(identity.sessions, 1)
+        await session.execute(update(Credential).values(password_hash="of another one"))
+    with refused("SIGN_IN_FAILED"):
+        await signing_in
+    assert not (await listed(identity, ada)).sessions
 
 
 async def test_an_address_is_known_however_it_is_typed(identity: Identity) -> None:

@@ -274,3 +274,17 @@ async def world(postgres: str, nats: str, tmp_path: Path) -> AsyncIterator[World
             yield made
     await engine.dispose()
     await server.stop(None)
+
+
+@pytest.fixture
+def no_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is due is booked when the history says so."""
+    monkeypatch.setattr("services.loyalty.__main__.JOBS", ())
+
+
+@pytest.fixture
+async def balanced(world: World) -> AsyncIterator[None]:
+    """The books are whole, looked at once all histories are in them."""
+    yield
+    told = await world.books()
+    assert told.balanced, told.findings

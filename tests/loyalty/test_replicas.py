@@ -22,15 +22,11 @@ from services.loyalty.__main__ import service
 from services.loyalty.ledger import writer
 from services.loyalty.settings import Settings
 from tests import world as worlds
-from tests.chassis.events import until
 from tests.loyalty.conftest import BONUS_KEY, World
 from tests.loyalty.ledger import Till
 from tests.loyalty.test_erasure import erase
-from tests.loyalty.test_histories import no_jobs as no_jobs
+from tests.world import until_waiting
 
-WAITING = """
-SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
-"""
 LOCK_ACCOUNT = text("""
 SELECT 1 FROM account JOIN member ON account_id = account.id WHERE user_id = :user FOR UPDATE OF account
 """)
@@ -58,12 +54,7 @@ class Pair:
 
     async def until_waiting(self, most: int) -> None:
         """Until so many wait for a lock."""
-
-        async def is_so() -> bool:
-            [(count,)] = await self.one.ask_database(WAITING)
-            return bool(count >= most)
-
-        await until(is_so)
+        await until_waiting(self.one.sessions, most)
 
 
 @pytest.fixture

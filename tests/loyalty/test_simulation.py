@@ -41,8 +41,6 @@ from services.loyalty.models import Kind
 from services.loyalty.orders import Fact
 from services.loyalty.programme import MAIN
 from tests.loyalty.conftest import World
-from tests.loyalty.test_histories import balanced as balanced
-from tests.loyalty.test_histories import no_jobs as no_jobs
 
 SCOPE, FIRST, SECOND, FACTS = "simulated", 24, 16, 6
 KEYS = "SELECT key, count(*) FROM operation WHERE scope = :scope AND key = ANY(:keys) GROUP BY key"

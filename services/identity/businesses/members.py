@@ -17,9 +17,8 @@ from services.identity.tokens import Membership, Standing
 
 MOST = 50  # of one business
 MOST_EACH = 10  # businesses of one user: tokens speak of all of them
-HELD = (User.roles, BusinessMember.business_id, BusinessMember.membership_id, BusinessMember.role)
 STANDING = Prepared(
-    select(*HELD)
+    select(User.roles, BusinessMember.business_id, BusinessMember.membership_id, BusinessMember.role)
     .outerjoin(BusinessMember, BusinessMember.user_id == User.id)
     .where(User.id == bindparam("user"))
     .order_by(BusinessMember.create_time)
@@ -45,6 +44,7 @@ async def shown(
 
 
 async def standing(session: AsyncSession, user: UUID) -> Standing:
+    """What tokens of a user, who is there, say that they are."""
     rows = await STANDING.rows(session, user=user)
     return Standing(rows[0][0], [Membership(*row[1:]) for row in rows if row[1] is not None])
 

@@ -37,10 +37,11 @@ OTHER_KEY = ProtocolError(
 )
 Reason = AuthorizationRevoked.Reason
 HOLD = Prepared(select(Authorization).where(Authorization.id == bindparam("id")).with_for_update())
-ROTATE = Prepared(
+REFRESHED = ("generation", "thumbprint", "rotate_time")
+KEEP = Prepared(
     update(Authorization)
     .where(Authorization.id == bindparam("authorization"))
-    .values({name: bindparam(name) for name in ("generation", "thumbprint", "rotate_time")})
+    .values({name: bindparam(name) for name in REFRESHED})
 )
 HANGS_ON = bindparam("session", type_=Uuid)
 STILL_ON = exists().where(Session.id == HANGS_ON, Session.revoke_time.is_(None), Session.expire_time > bindparam("now"))
@@ -161,24 +162,23 @@ async def refresh(
     if found.expire_time <= now or found.rotate_time + IDLE <= now or not await is_active(session, found, now):
         return WORN
     if client.profile is not Profile.PUBLIC:  # it proved itself: nobody else can use this (FAPI 2)
-        return await rotated(session, found, now=now)
+        found.rotate_time = now
+        return await kept(session, found)
     if found.thumbprint not in ("", thumbprint):
         return OTHER_KEY
     found.thumbprint = thumbprint
     if shown.generation == found.generation:
-        found.generation += 1
-        return await rotated(session, found, now=now)
+        found.generation, found.rotate_time = found.generation + 1, now
+        return await kept(session, found)
     if shown.generation == found.generation - 1 and now - found.rotate_time <= LOST:
-        return await rotated(session, found, now=found.rotate_time)
+        return await kept(session, found)
     await revoke(session, [await session.get_one(Authorization, found.id)], Reason.TOKEN_REUSED, now)
     return WORN
 
 
-async def rotated(session: AsyncSession, found: Authorization, *, now: datetime) -> Authorization:
-    """Keep what has changed of it."""
-    await ROTATE.rows(
-        session, authorization=found.id, generation=found.generation, thumbprint=found.thumbprint, rotate_time=now
-    )
+async def kept(session: AsyncSession, found: Authorization) -> Authorization:
+    """The authorization, with what a refresh changed of it written down."""
+    await KEEP.rows(session, authorization=found.id, **{name: getattr(found, name) for name in REFRESHED})
     return found
 
 
