@@ -31,6 +31,7 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
+import grpc
 import orjson
 import structlog
 import uvloop
@@ -81,6 +82,7 @@ class Service:
     sessions: Sessions
     metadata: MetaData  # the service's own tables; the chassis has its own
     clock: Clock
+    channels: Sequence[grpc.aio.Channel] = ()  # to other services: closed when this one ends
     holder: bool = True  # answers for the people it holds: HolderService, and erasure when it is ordered
     mail_heard: mail.Heard | None = None  # what to make of what the mail server said of an address
     before_erasure: Before | None = None  # what only this service can do, in the transaction of the erasure
@@ -161,6 +163,8 @@ async def serving(service: Service, settings: ServiceSettings) -> AsyncIterator[
     ready, ended = asyncio.Event(), asyncio.Event()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
+        for channel in service.channels:
+            await enter(channel)
         line = await enter(bus.connected(settings))
         line.ended.add_done_callback(lambda end: None if end.cancelled() else ended.set())
         relaying = await enter(relay.running(line, service.sessions, source=service.name, replica=settings.replica))

@@ -10,15 +10,17 @@ import hashlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import orjson
 import structlog
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy import Uuid, any_, bindparam, delete, func, select
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import BindParameter, Uuid, bindparam, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from chassis.access import STORE, present
 from chassis.database import Prepared, Sessions
@@ -31,13 +33,30 @@ from services.identity.models import Actor, AuditAccount, AuditEntry
 BATCH = 1_000
 KEPT = timedelta(days=365)  # as the schedule of retention has it for what is kept for security
 BEGINNING = bytes(32)
-NUMBERED = Prepared(
-    select(AuditAccount.user_id, AuditAccount.id).where(
-        AuditAccount.user_id == any_(bindparam("people", type_=ARRAY(Uuid)))
-    )
-)
 WRITTEN = ("id", "account_id", "fact", "details", "actor", "staff_id", "program", "create_time")
-ADD = Prepared(insert(AuditEntry).values({name: bindparam(name) for name in WRITTEN}))
+STAFF = aliased(AuditAccount)
+
+
+def given(name: str) -> BindParameter[Any]:
+    return bindparam(name, type_=AuditEntry.__table__.c[name].type)
+
+
+# Where the owner, and the one of the store's people if it was one, have their numbers; otherwise none is written.
+ADD = Prepared(
+    insert(AuditEntry)
+    .from_select(
+        WRITTEN,
+        select(
+            given("id"), AuditAccount.id, given("fact"), given("details"), given("actor"), STAFF.id, given("program"),
+            given("create_time"),
+        )
+        .outerjoin(STAFF, STAFF.user_id == bindparam("staff", type_=Uuid))
+        .where(AuditAccount.user_id == bindparam("owner", type_=Uuid))
+        .where(or_(bindparam("staff", type_=Uuid).is_(None), STAFF.id.is_not(None))),
+        include_defaults=False,
+    )
+    .returning(AuditEntry.id)
+)  # fmt: skip
 log = structlog.get_logger()
 
 
@@ -46,39 +65,31 @@ log = structlog.get_logger()
 
 async def note_all(session: AsyncSession, facts: Sequence[Message]) -> None:
     """Write down facts about accounts, in the transaction that makes them true."""
-    if not facts:
-        return
-    owners = [getattr(fact, grammar(fact.DESCRIPTOR).owner) for fact in facts]
-    told = [(fact, owner, *by_whom(owner)) for fact, owner in zip(facts, owners, strict=True)]
-    accounts = await accounts_of(
-        session, {user_of(name) for _, owner, _, staff, _ in told for name in (owner, staff) if name}
-    )
-    for fact, owner, actor, staff, program in told:
-        await ADD.rows(
-            session,
-            id=uuid7(),
-            account_id=accounts[user_of(owner)],
-            fact=fact.DESCRIPTOR.name,
-            details=orjson.dumps(details_of(fact, owner), option=orjson.OPT_SORT_KEYS).decode(),
-            actor=actor,
-            staff_id=accounts[user_of(staff)] if staff else None,
-            program=program,
-            create_time=moment(getattr(fact, "event_time")),  # noqa: B009 - of an unknown type
-        )
+    for fact in facts:
+        owner = getattr(fact, grammar(fact.DESCRIPTOR).owner)
+        actor, staff, program = by_whom(owner)
+        people = {"owner": user_of(owner), "staff": user_of(staff) if staff else None}
+        entry = {
+            "id": uuid7(),
+            "fact": fact.DESCRIPTOR.name,
+            "details": orjson.dumps(details_of(fact, owner), option=orjson.OPT_SORT_KEYS).decode(),
+            "actor": actor,
+            "program": program,
+            "create_time": moment(getattr(fact, "event_time")),  # noqa: B009 - of an unknown type
+        }
+        if not await ADD.rows(session, **people, **entry):
+            await number(session, {user for user in people.values() if user})
+            await ADD.rows(session, **people, **entry)
 
 
 def user_of(name: str) -> UUID:
     return UUID(name.removeprefix("users/"))
 
 
-async def accounts_of(session: AsyncSession, people: Collection[UUID]) -> dict[UUID, UUID]:
-    """The number of each account, made where it has none yet."""
-    known = dict(await NUMBERED.rows(session, people=list(people)))
-    if new := sorted(set(people) - known.keys()):
-        made = insert(AuditAccount).values([{"user_id": user} for user in new]).on_conflict_do_nothing()
-        await session.execute(made)
-        known = dict(await NUMBERED.rows(session, people=list(people)))
-    return known
+async def number(session: AsyncSession, people: Collection[UUID]) -> None:
+    """Give each account that has none its number."""
+    new = insert(AuditAccount).values([{"user_id": user} for user in sorted(people)])
+    await session.execute(new.on_conflict_do_nothing())
 
 
 def by_whom(owner: str) -> tuple[Actor, str, str]:

@@ -45,8 +45,7 @@ SURPLUS = Prepared(
     select(Session.id)
     .where(Session.user_id == bindparam("user"), is_live(bindparam("now")))
     .order_by(Session.create_time.desc(), Session.id.desc())
-    .offset(MOST - 1)
-    .with_for_update()
+    .offset(MOST - 1)  # not held here: PostgreSQL would hold those that it skips, too
 )
 ADD = Prepared(insert(Session))
 
@@ -190,7 +189,8 @@ async def revoke_all(session: AsyncSession, user: UUID, *, now: datetime, but: s
 
 async def make_room(session: AsyncSession, user: UUID, now: datetime) -> None:
     if surplus := [one for (one,) in await SURPLUS.rows(session, user=user, now=now)]:
-        await revoke(session, await session.scalars(select(Session).where(Session.id.in_(surplus))), now)
+        ending = select(Session).where(Session.id.in_(surplus), is_live(now)).order_by(Session.id)
+        await revoke(session, await session.scalars(ending.with_for_update()), now)
 
 
 async def revoke(session: AsyncSession, ending: Iterable[Session], now: datetime) -> None:

@@ -36,9 +36,8 @@ from services.loyalty.settings import Settings
 def service(settings: Settings, sessions: Sessions, clock: Clock, identity: grpc.aio.Channel | None = None) -> Service:
     """The loyalty service, which asks identity over its channel."""
     keys = Keys.read(settings.bonus_key.value)
-    people = People(
-        identity or channel(settings.identity_target, service_token=settings.service_token.value, name="loyalty")
-    )
+    to_identity = identity or channel_of(settings)
+    people = People(to_identity)
     pages = Pages(settings.page_key.value.encode())
     counter = Counter(sessions, clock, Writer(sessions, clock))
     return Service(
@@ -69,8 +68,13 @@ def service(settings: Settings, sessions: Sessions, clock: Clock, identity: grpc
         sessions=sessions,
         metadata=models.Base.metadata,
         clock=clock,
+        channels=[to_identity],
         before_erasure=settling(people),
     )
+
+
+def channel_of(settings: Settings) -> grpc.aio.Channel:
+    return channel(settings.identity_target, service_token=settings.service_token.value, name="loyalty")
 
 
 if __name__ == "__main__":

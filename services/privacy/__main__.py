@@ -27,7 +27,8 @@ def service(
     settings: Settings, sessions: Sessions, clock: Clock, channels: Mapping[str, grpc.aio.Channel] | None = None
 ) -> Service:
     """The privacy service, which asks every holder, itself too, over its channel."""
-    holders = Holders(channels or channels_of(settings))
+    to_holders = channels or channels_of(settings)
+    holders = Holders(to_holders)
     return Service(
         name="privacy",
         package="rapport.privacy.v1",
@@ -40,6 +41,7 @@ def service(
         ],
         consumers=consumers.HANDLERS,
         jobs=jobs_of(holders, settings.scan_every),
+        channels=list(to_holders.values()),
         sessions=sessions,
         metadata=models.Base.metadata,
         clock=clock,

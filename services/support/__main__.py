@@ -24,7 +24,8 @@ from services.support.settings import Settings
 
 def service(settings: Settings, sessions: Sessions, clock: Clock, identity: grpc.aio.Channel | None = None) -> Service:
     """The support service, which asks identity over its channel what people are called."""
-    people = People(identity or channel_of(settings))
+    to_identity = identity or channel_of(settings)
+    people = People(to_identity)
     servicer = Support(sessions, clock, Pages(settings.page_key.value.encode()), people)
     return Service(
         name="support",
@@ -39,6 +40,7 @@ def service(settings: Settings, sessions: Sessions, clock: Clock, identity: grpc
         sessions=sessions,
         metadata=models.Base.metadata,
         clock=clock,
+        channels=[to_identity],
         known_numbers=servicer.known_numbers,
     )
 

@@ -134,6 +134,15 @@ async def test_no_task_waits_for_each_method(sessions: Sessions, clock: TestCloc
     assert len(known) <= 1, known  # reflection's, which wants the server itself
 
 
+async def test_channels_to_others_end_with_the_service(
+    sessions: Sessions, clock: TestClock, settings: ServiceSettings
+) -> None:
+    to_another = channel("127.0.0.1:9", service_token="")
+    async with serving(composed(sessions, clock, channels=[to_another]), settings):
+        assert to_another.get_state() is not grpc.ChannelConnectivity.SHUTDOWN
+    assert to_another.get_state() is grpc.ChannelConnectivity.SHUTDOWN
+
+
 async def test_health_and_reflection_answer_anybody(
     sessions: Sessions, clock: TestClock, settings: ServiceSettings
 ) -> None:
