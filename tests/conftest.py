@@ -43,9 +43,12 @@ def replicas(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(scope="session")
 def store(replicas: int) -> Iterator[Store]:
-    """A whole store of separate processes; see tests.store."""
-    with platform(replicas=replicas, where=engines.memory()) as (running, people):
-        yield Store(running.plan, people["password"], f"http://127.0.0.1:{running.plan.ports['gateway']}")
+    """A whole store of separate processes; see tests.store. Its passwords are cheap: what they cost is tried alone."""
+    with pytest.MonkeyPatch.context() as inherited:
+        inherited.setenv("RAPPORT_PASSWORD_MEMORY_KIB", "64")
+        inherited.setenv("RAPPORT_PASSWORD_PASSES", "1")
+        with platform(replicas=replicas, where=engines.memory()) as (running, people):
+            yield Store(running.plan, people["password"], f"http://127.0.0.1:{running.plan.ports['gateway']}")
 
 
 @pytest.fixture
