@@ -17,6 +17,9 @@ from tests.world import copied
 # Its own way of showing exceptions takes seconds for each.
 structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
 
+# What a password costs is not what most tests are about.
+CHEAP = {"identity": {"RAPPORT_PASSWORD_MEMORY_KIB": "64", "RAPPORT_PASSWORD_PASSES": "1"}}
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
@@ -43,12 +46,9 @@ def replicas(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(scope="session")
 def store(replicas: int) -> Iterator[Store]:
-    """A whole store of separate processes; see tests.store. Its passwords are cheap: what they cost is tried alone."""
-    with pytest.MonkeyPatch.context() as inherited:
-        inherited.setenv("RAPPORT_PASSWORD_MEMORY_KIB", "64")
-        inherited.setenv("RAPPORT_PASSWORD_PASSES", "1")
-        with platform(replicas=replicas, where=engines.memory()) as (running, people):
-            yield Store(running.plan, people["password"], f"http://127.0.0.1:{running.plan.ports['gateway']}")
+    """A whole store of separate processes; see tests.store."""
+    with platform(replicas=replicas, where=engines.memory(), told=CHEAP) as (running, people):
+        yield Store(running.plan, people["password"], f"http://127.0.0.1:{running.plan.ports['gateway']}")
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def for_service(plan: Plan, service: str, instance: str) -> dict[str, str]:
         case "loyalty":
             told["RAPPORT_PUBLIC_URL"] = plan.origin
             told["RAPPORT_BONUS_KEY_FILE"] = str(state.secret("bonus-key", hex_key))
-    return told
+    return told | dict(plan.told.get(service, {}))
 
 
 def for_gateway(plan: Plan, instance: str) -> dict[str, str]:

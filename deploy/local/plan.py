@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ class Plan:
     nats_url: str = ""
     public_url: str = ""  # what browsers and programs call it, where that is not this machine: a proxy stands before it
     only: tuple[str, ...] = ()  # these processes and what they need; empty is all
+    told: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # settings of services, over the usual ones
 
     @property
     def state(self) -> State:

@@ -6,7 +6,7 @@ with platform() as (running, people):
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,24 @@ from deploy.local.plan import Plan
 from deploy.local.settings import Outside, outside
 from deploy.local.terminal import LocalError
 
+NOTHING: Mapping[str, Mapping[str, str]] = {}
+
 
 def silent(_: str) -> None: ...
 
 
 @contextmanager
 def platform(
-    *, replicas: int = 1, only: tuple[str, ...] = (), say: Say = silent, where: str | None = None
+    *,
+    replicas: int = 1,
+    only: tuple[str, ...] = (),
+    told: Mapping[str, Mapping[str, str]] = NOTHING,
+    say: Say = silent,
+    where: str | None = None,
 ) -> Iterator[tuple[Platform, dict[str, Any]]]:
     """It, and the sample people with their password."""
     with folder(where) as home:
-        plan = Plan(folder=home, ports=ports.free(ports.usual(replicas)), replicas=replicas, only=only)
+        plan = Plan(folder=home, ports=ports.free(ports.usual(replicas)), replicas=replicas, only=only, told=told)
         plan.state.make()
         begun = launch.launch(plan, Outside(inherited=outside().inherited), say, detached=False)
         try:
