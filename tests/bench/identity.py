@@ -30,13 +30,14 @@ from services.identity.calibration import LEAST
 from services.identity.passwords import Passwords
 from services.identity.settings import Settings
 from tests import engines, world
-from tests.bench import calls, edge, token_check
+from tests.bench import calls, edge, oidc_provider, token_check
 from tests.bench.figures import ROUNDS, Figure, ratio
 from tests.bench.loyalty import SAFE, analyse, driven
 from tests.identity.conftest import new_key
 from tests.identity.oauth import Provider
 from tests.identity.people import GATEWAY, OPERATOR, PASSWORD, Identity
 from tests.identity.process import CHEAP, keys_file, served
+from tests.node import NodeMissingError
 
 SECONDS = 4.0
 PEOPLE = 64
@@ -45,6 +46,7 @@ STORM, CALM = 16, 4  # callers of the storm, and of those who refresh meanwhile
 PACE = 0.05  # seconds between two refreshes of one caller
 CHOSEN = (Settings.password_memory_kib, Settings.password_passes)  # what a password costs unless told otherwise
 JSON = {"content-type": "application/json", "x-rapport-client": "bench"}
+TOKEN = "/oauth/token"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 Ask = Callable[[http.client.HTTPConnection, int], None]
 
@@ -114,22 +116,22 @@ def signing_in(emails: Sequence[str]) -> Ask:
     return ask
 
 
-def refreshing(authorizations: Sequence[Granted]) -> Ask:
+def refreshing(authorizations: Sequence[Granted], path: str = TOKEN) -> Ask:
     """Each caller has an authorization of its own: the next refresh needs what the last one gave."""
 
     def ask(connection: http.client.HTTPConnection, turn: int) -> None:
         one = authorizations[turn % len(authorizations)]
         said = {"grant_type": "refresh_token", "client_id": one.client, "refresh_token": one.refresh_token}
-        one.refresh_token = sent(connection, "/oauth/token", urlencode(said).encode(), FORM)["refresh_token"]
+        one.refresh_token = sent(connection, path, urlencode(said).encode(), FORM)["refresh_token"]
 
     return ask
 
 
-def asking_for_itself(said: dict[str, str]) -> Ask:
+def asking_for_itself(said: dict[str, str], path: str = TOKEN) -> Ask:
     body = urlencode(said).encode()
 
     def ask(connection: http.client.HTTPConnection, _: int) -> None:
-        sent(connection, "/oauth/token", body, FORM)
+        sent(connection, path, body, FORM)
 
     return ask
 
@@ -213,22 +215,22 @@ def storm(port: int, sign_in: Ask, refresh: Ask) -> float:
     return p99
 
 
+def store(stack: ExitStack, postgres: str, price: tuple[int, int]) -> tuple[int, int]:
+    """The ports of an identity at this price, with a database of its own, and of a gateway before it."""
+    room = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    url = asyncio.run(world.database_of(postgres, "identity"))
+    backend = stack.enter_context(served(url, keys_file(room, new_key()), price))
+    return backend, stack.enter_context(edge.gateway(backend, room, proof=world.token_of("gateway")))[1]
+
+
 def http_figures(postgres: str) -> list[Figure]:
     nothing = calls.Server("chassis")
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.callback(nothing.end)
-
-        def store(name: str, price: tuple[int, int]) -> tuple[int, int]:
-            """The ports of an identity at this price, and of a gateway before it."""
-            (room := folder / name).mkdir()
-            url = asyncio.run(world.database_of(postgres, "identity"))
-            backend = stack.enter_context(served(url, keys_file(room, new_key()), price))
-            return backend, stack.enter_context(edge.gateway(backend, room, proof=world.token_of("gateway")))[1]
-
-        (backend, port), (cheap_backend, cheap_port) = store("chosen", CHOSEN), store("least", LEAST)
-        (other := folder / "other").mkdir()
-        _, bare = stack.enter_context(edge.gateway(nothing.port, other, proof=world.token_of("gateway")))
+        backend, port = store(stack, postgres, CHOSEN)
+        cheap_backend, cheap_port = store(stack, postgres, LEAST)
+        room = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        _, bare = stack.enter_context(edge.gateway(nothing.port, room, proof=world.token_of("gateway")))
         emails = asyncio.run(people(backend))
         public = asyncio.run(granted(backend, emails[:STORM]))
         sign_in, refresh = signing_in(emails), refreshing(public)
@@ -260,6 +262,36 @@ def http_figures(postgres: str) -> list[Figure]:
         ratio("client credentials / a POST to an empty RPC", samples["program"], samples["empty"], bound=0.35,
               is_least=True),
     ]  # fmt: skip
+
+
+def beside_figures(postgres: str) -> list[Figure]:
+    """Beside another provider: npm's, in one process of node, over the same PostgreSQL."""
+    try:
+        oidc_provider.found()
+    except NodeMissingError as reason:
+        print(f"not measured beside npm's oidc-provider: {reason}", file=sys.stderr)
+        return []
+    with ExitStack() as stack:
+        backend, port = store(stack, postgres, CHEAP)
+        room = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        url = asyncio.run(world.copied(postgres, "template1"))
+        other = stack.enter_context(oidc_provider.running(url, room, authorizations=STORM))
+        ours = asyncio.run(granted(backend, asyncio.run(people(backend))[:STORM]))
+        theirs = [Granted("app", token) for token in other.refresh_tokens]
+        asks = {
+            "refresh": (refreshing(ours), refreshing(theirs, oidc_provider.PATH)),
+            "client credentials": (
+                asking_for_itself(asyncio.run(program(backend))),
+                asking_for_itself(oidc_provider.PROGRAM, oidc_provider.PATH),
+            ),
+        }
+        samples: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in asks}
+        for _ in range(ROUNDS):
+            for name, both in asks.items():
+                for ask, at, kept in zip(both, (port, other.port), samples[name], strict=True):
+                    hammered(at, ask, CALM, seconds=0.5)
+                    kept.append(hammered(at, ask, STORM)[0])
+    return [ratio(f"{name} / that of npm's oidc-provider", *samples[name]) for name in asks]
 
 
 # With many people -----------------------------------------------------------------------------------------------------
@@ -322,4 +354,8 @@ def measured() -> list[Figure]:
     return figures
 
 
-PARTS: dict[str, Callable[[str], list[Figure]]] = {"HTTP": http_figures, "many people": scale_figures}
+PARTS: dict[str, Callable[[str], list[Figure]]] = {
+    "HTTP": http_figures,
+    "another provider": beside_figures,
+    "many people": scale_figures,
+}

