@@ -18,10 +18,13 @@ from tests.chassis.oracle import PATH, Answer, Question, Stub, arity_of, consult
 CANARY = "ada@" + "example.org"
 
 
+STREAMED = ("Tell", "Converse", "TellMine")  # in many messages
+
+
 async def whole(stub: Stub, name: str, *questions: Any, **options: Any) -> list[str]:
     """All that a method of any arity answers."""
     call = getattr(stub, name)
-    if name in ("Tell", "Converse", "TellMine"):
+    if name in STREAMED:
         answer = call(iter(questions), **options)
     else:
         answer = call(questions[0], **options)
@@ -117,7 +120,9 @@ async def test_bytes_that_are_no_message_are_refused(name: str) -> None:
 @ARITIES
 async def test_every_message_is_checked_whatever_the_arity(name: str) -> None:
     async with consulted() as stub:
-        said = await refusal_of(whole(stub, name, ask("x" * 21), ask()))
+        # The wrong one is the last: grpc.aio may lose why it was refused where it is still writing then.
+        before = [ask()] if name in STREAMED else []
+        said = await refusal_of(whole(stub, name, *before, ask("x" * 21)))
     assert [(one.field, one.reason) for one in said.violations] == [("text", "TOO_LONG")]
 
 
