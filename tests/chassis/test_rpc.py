@@ -24,10 +24,7 @@ STREAMED = ("Tell", "Converse", "TellMine")  # in many messages
 async def whole(stub: Stub, name: str, *questions: Any, **options: Any) -> list[str]:
     """All that a method of any arity answers."""
     call = getattr(stub, name)
-    if name in STREAMED:
-        answer = call(iter(questions), **options)
-    else:
-        answer = call(questions[0], **options)
+    answer = call(iter(questions), **options) if name in STREAMED else call(questions[0], **options)
     if hasattr(answer, "__aiter__"):
         return [one.text async for one in answer]
     return [(await answer).text]
