@@ -9,6 +9,7 @@ It is started once a worker, so its tests share one worker and each makes its ow
             assert (await http.get(f"/v1/{user()}")).status_code == 401
 """
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -100,6 +101,13 @@ class Store:
         """The lines of a service, or of the gateway, that say all of this."""
         found = [json.loads(line) for line in self.written(process).splitlines() if line.startswith("{")]
         return [line for line in found if said.items() <= line.items()]
+
+    async def until_logged(self, process: str, **said: Any) -> list[dict[str, Any]]:
+        """The same, once there are any: the gateway says what it has answered when it has."""
+        async with asyncio.timeout(PATIENCE):
+            while not (found := self.logged(process, **said)):  # noqa: ASYNC110 - another process writes it
+                await asyncio.sleep(0.01)
+        return found
 
     def written(self, process: str) -> str:
         """The log of a service, or of the gateway: of every instance."""

@@ -29,7 +29,7 @@ async def test_the_ids_of_a_request_are_on_its_answer_and_in_every_log_on_its_wa
     answer = await signed.get(f"/v1/{ada.user}/tickets", headers=headers)
     assert answer.headers["x-request-id"] == given
     assert answer.headers["traceresponse"].split("-")[1] == trace
-    (here,) = store.logged("gateway", request_id=given)
+    (here,) = await store.until_logged("gateway", request_id=given)
     (there,) = store.logged("support", request_id=given)
     assert (here["event"], here["method"], here["code"]) == ("http_served", "GET", 200)
     assert here["route"] == "/v1/{parent=users/*}/tickets"  # never the path: it holds ids

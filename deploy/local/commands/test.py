@@ -6,11 +6,14 @@ from argparse import Namespace
 from deploy.local.settings import Outside
 from deploy.local.state import CLONE
 
+FAILED = 1  # pytest's word for it; the others say that they could not be asked
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def command(asked: Namespace, outside: Outside) -> int:
-    """The tests, two at a time, each on engines of its own. What is given beside is pytest's."""
+    """The tests, two at a time, each on engines of its own. What is given beside is pytest's.
+
+    What fails beside others is asked once more, alone, and said so: what fails twice fails."""
     left_out = [] if asked.long else ["long"]
     if not any(map(shutil.which, BROWSERS)):
         left_out.append("browser")
@@ -30,5 +33,13 @@ def command(asked: Namespace, outside: Outside) -> int:
     ]
     if asked.replicas > 1:
         options.append(f"--replicas={asked.replicas}")
-    arguments = [sys.executable, "-m", "pytest", *options, *asked.rest]
-    return subprocess.run(arguments, cwd=CLONE, env=dict(outside.inherited), check=False).returncode
+
+    def tried(*more: str) -> int:
+        arguments = [sys.executable, "-m", "pytest", *options, *asked.rest, *more]
+        return subprocess.run(arguments, cwd=CLONE, env=dict(outside.inherited), check=False).returncode
+
+    code = tried()
+    if code != FAILED or "-n" in asked.rest:
+        return code
+    print("\nFailed beside others; once more, alone:", flush=True)
+    return tried("-n", "0", "--last-failed", "--last-failed-no-failures", "none")
