@@ -248,11 +248,11 @@ async def falling_silent(port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
         yield server.sockets[0].getsockname()[1], silence
     finally:
         server.close()
-        await asyncio.sleep(0)  # who just came is on the way by then
+        await asyncio.sleep(0.05)  # who just came is on the way by then: asyncio takes a few turns over it
         for way in filter(None, ways):
             way.cancel()
         await asyncio.gather(*filter(None, ways), return_exceptions=True)
-        await asyncio.sleep(0)  # transports that were aborted close their sockets
+        await asyncio.sleep(0.05)  # transports that were aborted close their sockets
 
 
 async def test_a_name_of_many_instances_is_looked_up() -> None:
