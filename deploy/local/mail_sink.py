@@ -52,14 +52,15 @@ class Delivery:
     def __init__(self, mailbox: Mailbox, refused: set[str]) -> None:
         self.mailbox, self.refused = mailbox, refused
 
-    async def handle_RCPT(self, *said: Any) -> str:  # noqa: N802 - aiosmtpd calls it so
+    # aiosmtpd calls them so, and with all of this.
+    async def handle_RCPT(self, *said: Any) -> str:  # noqa: N802
         _, _, envelope, address, _ = said
         if address.lower() in self.refused:
             return "550 5.1.1 No such mailbox"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802 - and this
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
         content = envelope.content
         self.mailbox.keep(content if isinstance(content, bytes) else (content or "").encode(), envelope.rcpt_tos)
         return "250 OK"

@@ -18,8 +18,6 @@ from deploy.local.plan import Plan
 from deploy.local.settings import Outside, outside
 from deploy.local.terminal import LocalError
 
-NOTHING: Mapping[str, Mapping[str, str]] = {}
-
 
 def silent(_: str) -> None: ...
 
@@ -29,13 +27,14 @@ def platform(
     *,
     replicas: int = 1,
     only: tuple[str, ...] = (),
-    told: Mapping[str, Mapping[str, str]] = NOTHING,
+    told: Mapping[str, Mapping[str, str]] | None = None,
     say: Say = silent,
     where: str | None = None,
 ) -> Iterator[tuple[Platform, dict[str, Any]]]:
     """It, and the sample people with their password."""
     with folder(where) as home:
-        plan = Plan(folder=home, ports=ports.free(ports.usual(replicas)), replicas=replicas, only=only, told=told)
+        free = ports.free(ports.usual(replicas))
+        plan = Plan(folder=home, ports=free, replicas=replicas, only=only, told=told or {})
         plan.state.make()
         begun = launch.launch(plan, Outside(inherited=outside().inherited), say, detached=False)
         try:

@@ -65,29 +65,35 @@ log = structlog.get_logger()
 
 async def note_all(session: AsyncSession, facts: Sequence[Message]) -> None:
     """Write down facts about accounts, in the transaction that makes them true."""
-    for fact in facts:
-        owner = getattr(fact, grammar(fact.DESCRIPTOR).owner)
-        actor, staff, program = by_whom(owner)
-        people = {"owner": user_of(owner), "staff": user_of(staff) if staff else None}
-        entry = {
-            "id": uuid7(),
-            "fact": fact.DESCRIPTOR.name,
-            "details": orjson.dumps(details_of(fact, owner), option=orjson.OPT_SORT_KEYS).decode(),
-            "actor": actor,
-            "program": program,
-            "create_time": moment(getattr(fact, "event_time")),  # noqa: B009 - of an unknown type
-        }
-        if not await ADD.rows(session, **people, **entry):
-            await number(session, {user for user in people.values() if user})
-            await ADD.rows(session, **people, **entry)
+    entries = [entry_of(fact) for fact in facts]
+    for entry in entries:
+        if not await ADD.rows(session, **entry):
+            await make_accounts(session, {one[who] for one in entries for who in ("owner", "staff") if one[who]})
+            await ADD.rows(session, **entry)
+
+
+def entry_of(fact: Message) -> dict[str, Any]:
+    """What ADD takes."""
+    owner = getattr(fact, grammar(fact.DESCRIPTOR).owner)
+    actor, staff, program = by_whom(owner)
+    return {
+        "id": uuid7(),
+        "owner": user_of(owner),
+        "fact": fact.DESCRIPTOR.name,
+        "details": orjson.dumps(details_of(fact, owner), option=orjson.OPT_SORT_KEYS).decode(),
+        "actor": actor,
+        "staff": user_of(staff) if staff else None,
+        "program": program,
+        "create_time": moment(getattr(fact, "event_time")),  # noqa: B009 - of an unknown type
+    }
 
 
 def user_of(name: str) -> UUID:
     return UUID(name.removeprefix("users/"))
 
 
-async def number(session: AsyncSession, people: Collection[UUID]) -> None:
-    """Give each account that has none its number."""
+async def make_accounts(session: AsyncSession, people: Collection[UUID]) -> None:
+    """Give each who has none their number, in one order: two at once wait for no circle."""
     new = insert(AuditAccount).values([{"user_id": user} for user in sorted(people)])
     await session.execute(new.on_conflict_do_nothing())
 

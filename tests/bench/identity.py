@@ -266,16 +266,15 @@ def http_figures(postgres: str) -> list[Figure]:
 
 def beside_figures(postgres: str) -> list[Figure]:
     """Beside another provider: npm's, in one process of node, over the same PostgreSQL."""
-    try:
-        oidc_provider.found()
-    except NodeMissingError as reason:
-        print(f"not measured beside npm's oidc-provider: {reason}", file=sys.stderr)
-        return []
     with ExitStack() as stack:
-        backend, port = store(stack, postgres, CHEAP)
         room = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = asyncio.run(world.copied(postgres, "template1"))
-        other = stack.enter_context(oidc_provider.running(url, room, authorizations=STORM))
+        try:
+            other = stack.enter_context(oidc_provider.running(url, room, authorizations=STORM))
+        except NodeMissingError as reason:
+            print(f"not measured beside npm's oidc-provider: {reason}", file=sys.stderr)
+            return []
+        backend, port = store(stack, postgres, CHEAP)
         ours = asyncio.run(granted(backend, asyncio.run(people(backend))[:STORM]))
         theirs = [Granted("app", token) for token in other.refresh_tokens]
         asks = {

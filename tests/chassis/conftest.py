@@ -9,6 +9,7 @@ import pytest
 from chassis.database import Sessions, connect
 from chassis.migrations import lay
 from tests import engines
+from tests.chassis.events import Witness, lay_out, relaying
 from tests.chassis.people import (
     Base,
     Bill,
@@ -129,3 +130,22 @@ def own_nats() -> Iterator[str]:
     """The URL of a NATS server that nobody else speaks to."""
     with engines.nats() as url:
         yield url
+
+
+# Events ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def witness(sessions: Sessions, own_nats: str) -> Witness:
+    """A handler of TicketReplied, its table and its consumer."""
+    made = Witness()
+    await made.lay(sessions)
+    await lay_out(own_nats, made.handler)
+    return made
+
+
+@pytest.fixture
+async def relayed(sessions: Sessions, own_nats: str) -> AsyncIterator[None]:
+    """What is said goes out."""
+    async with relaying(own_nats, sessions):
+        yield

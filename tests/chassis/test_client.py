@@ -225,7 +225,7 @@ async def test_a_line_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPa
 @asynccontextmanager
 async def falling_silent(port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
     """A way to `port` on which nothing arrives any more once the event is set."""
-    silence, ways = asyncio.Event(), set[asyncio.Task[Any] | None]()
+    silence, ways = asyncio.Event(), dict[asyncio.StreamWriter, asyncio.Task[None]]()
 
     async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         try:
@@ -236,23 +236,24 @@ async def falling_silent(port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
             target.transport.abort()
 
     async def between(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ways.add(asyncio.current_task())
-        try:
-            there, back = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(carry(reader, back), carry(there, writer))
-        finally:
-            writer.transport.abort()
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(carry(reader, back), carry(there, writer))
 
-    server = await asyncio.start_server(between, "127.0.0.1", 0)
+    def come(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ways[writer] = asyncio.create_task(between(reader, writer))
+
+    server = await asyncio.start_server(come, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1], silence
     finally:
         server.close()
-        await asyncio.sleep(0.05)  # who just came is on the way by then: asyncio takes a few turns over it
-        for way in filter(None, ways):
+        # Whom asyncio is still letting in, which takes it a task each.
+        await asyncio.gather(*(one for one in asyncio.all_tasks() if "accept" in str(one.get_coro())))
+        for writer, way in ways.items():
             way.cancel()
-        await asyncio.gather(*filter(None, ways), return_exceptions=True)
-        await asyncio.sleep(0.05)  # transports that were aborted close their sockets
+            writer.transport.abort()
+        await asyncio.gather(*ways.values(), return_exceptions=True)
+        await asyncio.sleep(0)  # transports that were aborted close their sockets
 
 
 async def test_a_name_of_many_instances_is_looked_up() -> None:

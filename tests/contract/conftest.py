@@ -1,7 +1,7 @@
 """All four services in this process, each on a database of its own: what the contracts say is tried on every method."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,6 +74,13 @@ def clock() -> Hands:
 @pytest.fixture
 async def channels(postgres: str, clock: Hands, tmp_path: Path) -> AsyncIterator[dict[str, grpc.aio.Channel]]:
     """A channel to each running service, by its name."""
+    async with running(postgres, clock, tmp_path) as found:
+        yield found
+
+
+@asynccontextmanager
+async def running(postgres: str, clock: Hands, room: Path) -> AsyncIterator[dict[str, grpc.aio.Channel]]:
+    """Every service, until the block is left, and a channel to each by its name."""
     targets = {f"{name}_target": NOWHERE for name in SERVED}
     composed: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         "identity": (IdentitySettings, identity, {"public_url": URL, **world.identity_keys(signing_key())}),
@@ -86,11 +93,10 @@ async def channels(postgres: str, clock: Hands, tmp_path: Path) -> AsyncIterator
         for name, (settings_type, compose, others) in composed.items():
             engine, sessions = connect(await world.database_of(postgres, name), name="tests", most=4)
             stack.push_async_callback(engine.dispose)
-            folder = tmp_path / name
+            folder = room / name
             folder.mkdir()
             settings = world.settings(settings_type, folder, name=name, database="", **targets, **others)
             # Identity would ask for its own keys; here all take the tokens that tests.tokens mints.
             composition = replace(compose(settings, sessions, clock), keys=tokens.keys)
-            running = world.running(composition, settings)
-            found[name] = await stack.enter_async_context(running)
+            found[name] = await stack.enter_async_context(world.running(composition, settings))
         yield found

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from rapport.identity.v1 import audit_pb2 as pb
@@ -10,7 +11,7 @@ from rapport.identity.v1.audit_pb2_grpc import AuditServiceStub
 from sqlalchemy import select, text
 
 from services.identity.audit import KEPT, chain_audit_entries, forget_audit_entries
-from services.identity.models import AuditEntry
+from services.identity.models import AuditAccount, AuditEntry
 from tests.identity.oauth import Provider
 from tests.identity.people import ADA, EVE, OPERATOR, Identity
 from tests.world import refused
@@ -47,6 +48,17 @@ async def test_the_owner_reads_what_happened_and_by_whom(identity: Identity) -> 
     assert dict(signed_in.details) == {"session": begun.session.name.removeprefix(f"{ada.name}/")}
     assert (given.fact, given.actor, dict(given.details)) == ("UserUpdated", STAFF, {"paths": "roles"})
     assert admin.name not in str(given)  # who of the store's people it was is not the owner's to know
+
+
+async def test_who_of_the_stores_people_it_was_is_written_down(identity: Identity) -> None:
+    """Also where nothing was noted about them before."""
+    ada, newcomer = await identity.create(ADA), uuid4()
+    as_newcomer = identity.as_(identity_pb2.User(name=f"users/{newcomer}"), "admin")
+    asked = identity_pb2.SetUserRolesRequest(name=ada.name, roles=["agent"])
+    await identity.stub.SetUserRoles(asked, metadata=as_newcomer)
+    query = select(AuditAccount.user_id).join(AuditEntry, AuditEntry.staff_id == AuditAccount.id)
+    async with identity.sessions() as session:
+        assert list(await session.scalars(query)) == [newcomer]
 
 
 async def test_what_a_link_does_is_the_owners_and_what_is_due_is_the_clocks(identity: Identity) -> None:

@@ -188,6 +188,14 @@ async def test_of_too_many_sessions_the_oldest_ends(identity: Identity) -> None:
     assert len((await listed(identity, ada, page_size=200)).sessions) == MOST
 
 
+async def test_a_sign_in_waits_for_no_other_session_of_its_user(identity: Identity) -> None:
+    await identity.create(ADA)
+    await identity.sign_in()
+    async with identity.sessions.begin() as session:
+        await session.execute(select(Session.id).with_for_update())  # as who uses it does
+        assert (await identity.sign_in()).secret
+
+
 async def test_sessions_whose_time_is_over_are_forgotten(identity: Identity) -> None:
     ada, begun = await identity.create(ADA), await identity.sign_in()
     await end(identity, ada, begun.session.name)

@@ -35,7 +35,7 @@ LOTS = f"""
 SELECT account_id, priority, extract(epoch FROM available_time), extract(epoch FROM expire_time), amount,
     {", ".join(PLACES)}, clawed
 FROM lot WHERE account_id = ANY(:accounts) ORDER BY seq
-"""  # noqa: S608
+"""  # noqa: S608 - our own words
 BALANCES = """
 SELECT account.id, account.available, account.pending, account.held, account.arrears,
     coalesce(sum(operation.available), 0), coalesce(sum(operation.pending), 0), coalesce(sum(operation.held), 0),
@@ -218,17 +218,17 @@ class History:
         _, hold = pick(self.holds, step)
         self.spent.append((name, self.paper.capture(hold, step.points, final=step.how % 3 == 0)))
 
-    def do_release(self, step: Step, name: str) -> None:  # noqa: ARG002
+    def do_release(self, step: Step, name: str) -> None:  # noqa: ARG002 - as every deed is called
         self.paper.release(pick(self.holds, step)[1])
 
-    def do_refund(self, step: Step, name: str) -> None:  # noqa: ARG002
+    def do_refund(self, step: Step, name: str) -> None:  # noqa: ARG002 - as every deed is called
         self.paper.refund(pick(self.spent, step)[1], step.points, grace=step.how if step.how % 2 else 0)
 
-    def do_reverse(self, step: Step, name: str) -> None:  # noqa: ARG002
+    def do_reverse(self, step: Step, name: str) -> None:  # noqa: ARG002 - as every deed is called
         who, _, lot = pick(self.earned, step)
         self.paper.reverse(who, lot, step.points, POLICIES[step.how % 3])
 
-    def do_transfer(self, step: Step, name: str) -> None:  # noqa: ARG002
+    def do_transfer(self, step: Step, name: str) -> None:  # noqa: ARG002 - as every deed is called
         self.paper.transfer(step.who, step.how % MEMBERS, step.points)
 
     # Whether both agree -----------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local import ports
+from deploy.local.credentials import for_service
+from deploy.local.plan import Plan, saved
 from deploy.local.state import CLONE, State
 from deploy.local.throwaway import folder
 from tests.platform.conftest import Terminal, eventually
@@ -39,6 +41,18 @@ def test_a_second_up_says_that_it_is_running(terminal: Terminal) -> None:
     assert "already running" in again.stdout
     assert known["urls"]["store"] in again.stdout
     assert terminal.state.known()["supervisor"] == known["supervisor"]
+
+
+def test_a_service_is_told_what_its_plan_says_over_the_usual() -> None:
+    with folder() as home:
+        told = {"identity": {"RAPPORT_PAYMENT_PROVIDERS": "stripe"}}
+        plan = Plan(folder=home, ports=ports.free(ports.usual(1)), told=told)
+        plan.state.make()
+        (kept := home / "plan.json").write_text(plan.text())
+        identity, support = (for_service(saved(kept), name, name) for name in ("identity", "support"))
+    assert identity["RAPPORT_PAYMENT_PROVIDERS"] == "stripe"
+    assert identity["RAPPORT_PUBLIC_URL"] == plan.origin
+    assert "RAPPORT_PAYMENT_PROVIDERS" not in support
 
 
 def test_a_busy_port_is_named_with_its_holder_and_what_to_type(terminal: Terminal) -> None:

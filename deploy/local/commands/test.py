@@ -13,7 +13,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 def command(asked: Namespace, outside: Outside) -> int:
     """The tests, two at a time, each on engines of its own. What is given beside is pytest's.
 
-    What fails beside others is asked once more, alone, and said so: what fails twice fails."""
+    What fails beside others is asked once more, alone, and said so: what fails twice fails.
+    """
     left_out = [] if asked.long else ["long"]
     if not any(map(shutil.which, BROWSERS)):
         left_out.append("browser")

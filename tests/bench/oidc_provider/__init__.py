@@ -25,15 +25,10 @@ class Running:
     refresh_tokens: list[str]  # of the public client `app`, the first of each authorization
 
 
-def found() -> Path:
-    """Where its packages are; or NodeMissingError."""
-    return node.packages(HERE)
-
-
 @contextmanager
 def running(database: str, room: Path, *, authorizations: int) -> Iterator[Running]:
-    """It, in one process."""
-    (room / "node_modules").symlink_to(found())
+    """It, in one process; or NodeMissingError."""
+    (room / "node_modules").symlink_to(node.packages(HERE))
     shutil.copy(HERE / "server.mjs", room)
     command = [node.node(), "server.mjs", database, str(authorizations)]
     silent = subprocess.DEVNULL  # it warns of what is no matter here: plain HTTP, the interactions that nobody sees
